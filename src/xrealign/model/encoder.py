@@ -1,0 +1,180 @@
+"""A multilingual encoder with its tokenizer, from the starter, a local folder or the Hugging Face hub."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from xrealign.errors import ArtifactError, ConfigError
+from xrealign.model.folder import INDEX, SHARDS, write_shards
+from xrealign.model.layers import find_blocks
+from xrealign.model.starter import starter_folder
+from xrealign.textio import write_atomic
+
+ATTENTIONS = ("sdpa", "eager", "flash_attention_2")
+_WANTED = ("*.json", "*.safetensors", "*.model", "*.txt")
+
+
+@dataclass
+class Encoder:
+    """Model, tokenizer and where they came from; ``digest`` identifies the weights, config and tokenizer."""
+
+    model: Any
+    tokenizer: Any
+    folder: Path
+    digest: str
+
+    @property
+    def layers(self) -> int:
+        """Number of blocks; valid layers are 0 to this."""
+        return len(find_blocks(self.model))
+
+    @property
+    def width(self) -> int:
+        """D, the size of a vector."""
+        return int(self.model.config.hidden_size)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        device: torch.device = next(self.model.parameters()).device
+        return device
+
+
+def resolve_encoder(name: str, revision: str | None = None) -> Path:
+    """The local folder of an encoder: ``starter``, a folder, or a name on the Hugging Face hub (then fetched).
+
+    Raises:
+        ArtifactError: there is no such encoder, or the hub cannot be reached.
+    """
+    if name == "starter":
+        return starter_folder()
+    if Path(name).is_dir():
+        return Path(name)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(_WANTED)))
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise ArtifactError(
+            f"encoder {name!r} is neither 'starter', nor a folder here, nor to be had from the Hugging Face hub "
+            f"({type(error).__name__}); fetch it where there is a network with `hf download {name}`, copy the folder, "
+            "and give its path"
+        ) from None
+
+
+def load_encoder(name: str, revision: str | None = None, attention: str = "sdpa") -> Encoder:
+    """Loads an encoder in float32, from safetensors only, running no code that comes with it.
+
+    Raises:
+        ArtifactError: the folder is not a Hugging Face encoder with safetensors weights and a fast tokenizer.
+        ConfigError: ``attention`` is not one of the implementations allowed.
+    """
+    if attention not in ATTENTIONS:
+        raise ConfigError(f"encoder.attention = {attention!r} is unknown; expected one of {', '.join(ATTENTIONS)}")
+    from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging
+
+    folder = resolve_encoder(name, revision)
+    _check_folder(folder, name)
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # a part missing from the folder is drawn the same way every time
+            model, info = AutoModel.from_pretrained(
+                folder,
+                use_safetensors=True,
+                trust_remote_code=False,
+                attn_implementation=attention,
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
+        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ArtifactError(f"{folder} cannot be loaded as an encoder: {first}") from None
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+    if not tokenizer.is_fast:
+        raise ArtifactError(f"{folder}: its tokenizer is not a fast one (tokenizer.json), which word vectors need")
+    missing = sorted(info["missing_keys"])
+    if missing and all(key.startswith("pooler.") for key in missing):
+        model.pooler = None  # not in the checkpoint: a random one would be saved as if it meant something
+    elif missing:
+        raise ArtifactError(f"{folder} lacks weights of its own architecture: {', '.join(missing[:3])} …")
+    model.eval()
+    return Encoder(model, tokenizer, folder, folder_digest(folder))
+
+
+def _check_folder(folder: Path, name: str) -> None:
+    if not (folder / "config.json").is_file():
+        raise ArtifactError(f"encoder {name!r}: {folder} has no config.json; expected a Hugging Face model folder")
+    if not any(folder.glob("*.safetensors")):
+        pickled = sorted(p.name for p in folder.glob("*.bin"))
+        hint = f"; {pickled[0]} is a pickle, which is never opened: convert it to safetensors first" if pickled else ""
+        raise ArtifactError(f"encoder {name!r}: {folder} has no .safetensors weights{hint}")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if "auto_map" in config:
+        raise ArtifactError(
+            f"encoder {name!r}: its config.json names code to run (auto_map), which is never done; "
+            "use a checkpoint of an architecture that transformers itself knows"
+        )
+
+
+def folder_digest(folder: Path) -> str:
+    """sha256 over names and contents of config, weights and tokenizer files, in order of name."""
+    total = hashlib.sha256()
+    for path in sorted(p for pattern in _WANTED for p in folder.glob(pattern)):
+        if path.name == "xrealign.json":
+            continue
+        with path.open("rb") as file:
+            total.update(f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+def embeddings_name(model: nn.Module) -> str:
+    """Name of the word embedding matrix in the model's state."""
+    matrix = model.get_input_embeddings().weight
+    return next(name for name, parameter in model.named_parameters() if parameter is matrix)
+
+
+def save_encoder(encoder: Encoder, folder: Path, base: Path | None = None) -> None:
+    """Writes a folder that ``AutoModel`` and ``AutoTokenizer.from_pretrained`` load.
+
+    Args:
+        base: the folder the encoder was loaded from; its embeddings shard is linked when the matrix is unchanged.
+    """
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.model.state_dict().items()}
+    apart = embeddings_name(encoder.model)
+    shared = base / SHARDS[0] if base is not None and _same_embeddings(base, apart, weights[apart]) else None
+    encoder.model.config.dtype = torch.float32
+    encoder.model.config.save_pretrained(folder)
+    encoder.tokenizer.save_pretrained(folder)
+    write_shards(folder, weights, apart, save_file, shared)
+    write_atomic(folder / "xrealign.json", json.dumps({"saved_by": "xrealign"}) + "\n")
+
+
+def _same_embeddings(base: Path, name: str, matrix: torch.Tensor) -> bool:
+    from safetensors import safe_open
+
+    shard = base / SHARDS[0]
+    if not (shard.is_file() and (base / INDEX).is_file()):
+        return False
+    with safe_open(shard, framework="pt") as file:
+        if list(file.keys()) != [name]:
+            return False
+        return bool(torch.equal(file.get_tensor(name).to(matrix.dtype), matrix))
