@@ -11,7 +11,6 @@ import hashlib
 import json
 import random
 import tomllib
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -275,21 +274,26 @@ _SUFFIX = regex.compile(
 )
 _CJK = r"[\p{Han}\p{Hiragana}\p{Katakana}，。？！]"
 _BETWEEN_CJK = regex.compile(rf"(?<={_CJK}) +(?={_CJK})")
-_BLANKS = regex.compile(r"\s+")
 _BLANK_BEFORE = regex.compile(r" +(?=[,.;:!?%°،؟。，？！।](?:\s|$))")
+_AFTER_ELISION = regex.compile(
+    r"(?<=\b\p{Latin}{1,2}['’]) +(?=\p{L})"
+)  # l' heure: the template's blank, not French
 _STRAY_ENDS = regex.compile(r"^[\s,;،，-]+|[\s,;،，-]+$")
 
 
 def _finish(marked: str, squeeze: bool) -> Drawn:
     """The sentence as a person would type it, and its skeleton."""
+    if _KIND not in marked:
+        text = _clean(marked, squeeze)
+        return Drawn(text, text.casefold())
     marked = _SUFFIX.sub("-", _PREFIX.sub("-", marked))
     text = _clean(_SLOT.sub(r"\2", marked), squeeze)
     return Drawn(text, _clean(_SLOT.sub(r"{\1}", marked), squeeze).casefold())
 
 
 def _clean(text: str, squeeze: bool) -> str:
-    text = _BLANKS.sub(" ", text)
-    text = _STRAY_ENDS.sub("", _BLANK_BEFORE.sub("", text))
+    text = _BLANK_BEFORE.sub("", " ".join(text.split()))
+    text = _STRAY_ENDS.sub("", _AFTER_ELISION.sub("", text) if "' " in text or "’ " in text else text)
     if squeeze:
         text = _BETWEEN_CJK.sub("", text)
-    return unicodedata.normalize("NFC", text)
+    return nfc(text)

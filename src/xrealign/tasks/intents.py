@@ -38,7 +38,7 @@ FILE_LANGUAGES: Mapping[str, str] = {
 
 # Sentences drawn from each template to find out which sentences two intents share. A sentence of the source
 # language that is missed here teaches something wrong, so that more are drawn there.
-PROBES_SOURCE, PROBES_TARGET = 60, 6
+PROBES_SOURCE, PROBES_TARGET = 60, 10
 
 
 def intents_languages() -> list[Language]:
