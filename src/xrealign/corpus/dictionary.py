@@ -61,7 +61,7 @@ def _collect(
     pairs: Iterable[tuple[str, str]], src: Language, tgt: Language, origin: str, dropped: Counter[str]
 ) -> Dictionary:
     """Keeps the pairs of single, different words (Gaschi et al. 2023 leave identical ones out too)."""
-    found = defaultdict(set)
+    found: dict[str, set[str]] = defaultdict(set)
     for left, right in pairs:
         if not (is_one_word(left, src) and is_one_word(right, tgt)):
             dropped["more than one word"] += 1

@@ -157,9 +157,7 @@ def counted_bitext(
     left, right = multitext.of(src), multitext.of(tgt)
     unknown = set(ids or ()) - set(multitext.ids)
     if unknown:
-        raise DataError(
-            f"{multitext.name} has no id {min(unknown)!r}{did_you_mean(min(unknown), multitext.ids)}"
-        )
+        raise DataError(f"{multitext.name} has no id {min(unknown)!r}{did_you_mean(min(unknown), multitext.ids)}")
     wanted = multitext.ids if ids is None else [i for i in multitext.ids if i in set(ids)]
     pairs, dropped = [], Counter[str]()
     for i in wanted:

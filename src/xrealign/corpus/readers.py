@@ -86,9 +86,7 @@ def read_bar(path: str | Path, src: Language, tgt: Language) -> Bitext:
     for number, line in read_lines(path):
         sides = f" {line} ".split(BAR)
         if len(sides) != 2:
-            raise DataError(
-                f"{len(sides) - 1} separators ' ||| ', expected 1: source ||| target", path, number
-            )
+            raise DataError(f"{len(sides) - 1} separators ' ||| ', expected 1: source ||| target", path, number)
         pairs.append(_pair(str(number), sides[0], sides[1], path, path, number))
     return _bitext(src, tgt, pairs, Path(path).name, path)
 
@@ -112,9 +110,7 @@ def read_aligned_lines(paths: dict[Language, Path]) -> Iterator[tuple[str, dict[
         yield str(number), texts
 
 
-def _pair(
-    identifier: str, src: str, tgt: str, src_path: str | Path, tgt_path: str | Path, number: int
-) -> SentencePair:
+def _pair(identifier: str, src: str, tgt: str, src_path: str | Path, tgt_path: str | Path, number: int) -> SentencePair:
     src, tgt = src.strip(), tgt.strip()
     for side, text, path in (("source", src, src_path), ("target", tgt, tgt_path)):
         if not text:
