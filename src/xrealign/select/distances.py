@@ -1,0 +1,226 @@
+"""Distances between languages: from typological features, descent, place, script, or a user's own matrix.
+
+Feature distances are angular, ``2·arccos(cos(u, v))/π`` between 0 (same direction) and 1 (nothing in common),
+as URIEL (Littell et al. 2017) and URIEL+ (Khan et al. 2025) define them. Two vectors of zeros are at distance 0,
+one of zeros and another one at distance 1 (URIEL+ puts a constant vector in place of zeros instead).
+
+What is missing stays missing. The policy is named in every result:
+
+- ``imputed``: the table has no gaps (kNN or softImpute completion);
+- ``pairwise``: each pair is compared on the features known of both; languages without data are dropped;
+- ``refuse``: a gap is an error that names the languages.
+
+No torch here: distances from a model or a tokenizer arrive as a matrix (:func:`read_matrix`) or through
+:func:`cosine_distances` and :func:`overlap_distances` on vectors and counts made elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xrealign.errors import ConfigError, DataError, did_you_mean
+from xrealign.language import Language
+from xrealign.select.features import FeatureTable, coordinates, features, lineages
+
+Matrix = NDArray[np.float64]
+POLICIES = ("imputed", "pairwise", "refuse")
+
+
+@dataclass(frozen=True, slots=True)
+class Distances:
+    """Distances between all pairs of some languages.
+
+    Attributes:
+        languages: N languages, those without data left out.
+        matrix: (N, N) symmetric, zero diagonal.
+        name: what was measured.
+        source: name and version of the data.
+        missing: the policy used.
+        coverage: share of the features known, per language (N,).
+        dropped: languages asked for but left out, with the reason.
+    """
+
+    languages: tuple[Language, ...]
+    matrix: Matrix
+    name: str
+    source: str
+    missing: str
+    coverage: NDArray[np.float64]
+    dropped: dict[Language, str] = field(default_factory=dict)
+
+
+def angular(values: NDArray[np.float32] | Matrix) -> Matrix:
+    """Angular distances between the rows of a complete (N, F) table: (N, N), between 0 and 1."""
+    binary = bool(np.isin(values, (0, 1)).all())
+    if binary:  # counts below 2**24 are exact in float32
+        products = (values.astype(np.float32) @ values.astype(np.float32).T).astype(np.float64)
+    else:
+        products = values.astype(np.float64) @ values.astype(np.float64).T
+    return _angles(products, np.diag(products), np.diag(products))
+
+
+def _angles(products: Matrix, left: Matrix, right: Matrix) -> Matrix:
+    """Distances from inner products and squared norms, (N,) or (N, N) each."""
+    left = left[:, None] if left.ndim == 1 else left
+    right = right[None, :] if right.ndim == 1 else right
+    scale = np.sqrt(left * right)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cosine = products / scale
+    cosine = np.where(scale > 0, cosine, np.where((left == 0) & (right == 0), 1.0, 0.0))
+    np.clip(cosine, -1, 1, out=cosine)
+    result: Matrix = np.arccos(cosine, out=cosine)
+    result *= 2 / np.pi
+    result = (result + result.T) / 2
+    np.fill_diagonal(result, 0)
+    return result
+
+
+def angular_pairwise(values: NDArray[np.float32]) -> tuple[Matrix, NDArray[np.int64]]:
+    """Angular distances on the features known of both, and how many those are.
+
+    Returns:
+        (N, N) distances, NaN where no feature is known of both, and (N, N) counts.
+    """
+    known = (~np.isnan(values)).astype(np.float32)
+    filled = np.nan_to_num(values).astype(np.float64)
+    shared = np.rint(known @ known.T).astype(np.int64)
+    squares = (filled**2) @ known.T.astype(np.float64)  # squared norm of i on the features known of j
+    result = _angles(filled @ filled.T, squares, squares.T)
+    result[shared == 0] = np.nan
+    np.fill_diagonal(result, 0)
+    return result, shared
+
+
+def _complete_or_drop(table: FeatureTable, name: str, missing: str, source: str | None = None) -> Distances:
+    """Applies the policy for gaps to one feature table."""
+    languages, values = table.languages, table.values
+    gaps = np.isnan(values)
+    empty = gaps.all(axis=1)
+    dropped = {languages[i]: f"no data in {table.source}" for i in np.flatnonzero(empty)}
+    if missing == "refuse" and gaps.any():
+        bad = [languages[i].iso for i in np.flatnonzero(gaps.any(axis=1))]
+        raise DataError(
+            f"{table.source} has gaps for {len(bad)} of {len(languages)} languages ({_some(bad)}); "
+            "use the policy 'pairwise', an imputed distance, or other candidates"
+        )
+    keep = np.flatnonzero(~empty)
+    coverage = table.coverage[keep]
+    if not gaps[keep].any():
+        matrix = angular(values[keep])
+    else:
+        if missing == "imputed":
+            bad = [languages[i].iso for i in keep[gaps[keep].any(axis=1)]]
+            raise DataError(f"{table.source} is not complete for {_some(bad)}; use the policy 'pairwise'")
+        matrix, _ = angular_pairwise(values[keep])
+        while np.isnan(matrix).any():  # the language with most undefined pairs goes, until none is left
+            worst = int(np.isnan(matrix).sum(axis=1).argmax())
+            dropped[languages[keep[worst]]] = f"shares no known feature with some others in {table.source}"
+            rest = np.arange(len(keep)) != worst
+            keep, matrix, coverage = keep[rest], matrix[np.ix_(rest, rest)], coverage[rest]
+    kept = tuple(languages[i] for i in keep)
+    return Distances(kept, matrix, name, source or table.source, missing, coverage, dropped)
+
+
+def _some(names: list[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _featural(languages: Sequence[Language], name: str, table_name: str, prefix: str, missing: str) -> Distances:
+    table = features(languages, table_name)
+    if prefix:
+        columns = [index for index, feature in enumerate(table.names) if feature.startswith(prefix)]
+        names = tuple(table.names[index] for index in columns)
+        table = FeatureTable(table.languages, names, table.values[:, columns], table.source)
+    return _complete_or_drop(table, name, missing)
+
+
+def _genetic(languages: Sequence[Language], name: str, missing: str) -> Distances:
+    """Angular distance between sets of Glottolog nodes; an isolate shares no node with anybody (distance 1)."""
+    known = [language for language in languages if language.glottocode]
+    dropped = {language: "no glottocode" for language in languages if not language.glottocode}
+    trails = lineages(known)
+    column: dict[tuple[str, ...], int] = {}
+    for trail in trails:
+        for depth in range(len(trail)):
+            column.setdefault(trail[: depth + 1], len(column))
+    own = len(column)
+    values = np.zeros((len(known), own + len(known)), dtype=np.float32)
+    for row, trail in enumerate(trails):
+        for depth in range(len(trail)):
+            values[row, column[trail[: depth + 1]]] = 1
+        values[row, own + row] = 1  # the language itself, so that sisters are apart
+    matrix = angular(values)
+    return Distances(
+        tuple(known), matrix, name, "Glottolog lineage (URIEL+ 1.3.2)", missing, np.ones(len(known)), dropped
+    )
+
+
+def _uriel_genetic(languages: Sequence[Language], name: str, missing: str) -> Distances:
+    return _complete_or_drop(features(languages, "uriel-family"), name, "pairwise")
+
+
+def great_circle(places: Matrix) -> Matrix:
+    """Great-circle distances between (N, 2) latitudes and longitudes in degrees, as a share of half the equator."""
+    radians = np.radians(places)
+    lat, lon = radians[:, 0], radians[:, 1]
+    points = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
+    result: Matrix = np.arccos(np.clip(points @ points.T, -1, 1)) / np.pi
+    np.fill_diagonal(result, 0)
+    return result
+
+
+def _geographic(languages: Sequence[Language], name: str, missing: str) -> Distances:
+    places = coordinates(languages)
+    known = ~np.isnan(places).any(axis=1)
+    dropped = {languages[i]: "no coordinates" for i in np.flatnonzero(~known)}
+    kept = tuple(languages[i] for i in np.flatnonzero(known))
+    source = "Glottolog coordinates (URIEL+ 1.3.2)"
+    return Distances(kept, great_circle(places[known]), name, source, missing, np.ones(len(kept)), dropped)
+
+
+def _script(languages: Sequence[Language], name: str, missing: str) -> Distances:
+    scripts = np.array([language.script for language in languages])
+    matrix = (scripts[:, None] != scripts[None, :]).astype(np.float64)
+    source = "ISO 15924 scripts (0 same, 1 different)"
+    return Distances(tuple(languages), matrix, name, source, missing, np.ones(len(languages)))
+
+
+PARTS = {"featural": "", "syntactic": "S_", "phonological": "P_", "inventory": "INV_", "morphological": "M_"}
+TABLES = {
+    "uriel": ("uriel-knn", "imputed", ("featural", "syntactic", "phonological", "inventory")),
+    "uriel-observed": ("uriel-observed", "pairwise", ("featural", "syntactic", "phonological", "inventory")),
+}
+OTHERS = {
+    "genetic": _genetic,
+    "uriel-genetic": _uriel_genetic,
+    "geographic": _geographic,
+    "script": _script,
+}
+
+
+def distance_names() -> list[str]:
+    """Every name :func:`distances` knows."""
+    return [f"{table}-{part}" for table, (_, _, parts) in TABLES.items() for part in parts] + list(OTHERS)
+
+
+def distances(languages: Sequence[Language], name: str = "uriel-featural", missing: str | None = None) -> Distances:
+    """Distances ``name`` between ``languages``; ``missing`` is one of :data:`POLICIES`, by default the table's own.
+
+    Raises:
+        ConfigError: unknown name or policy.
+        DataError: gaps under the policy ``refuse``.
+    """
+    if missing is not None and missing not in POLICIES:
+        raise ConfigError(f"unknown policy for missing values {missing!r}; expected one of {', '.join(POLICIES)}")
+    if name in OTHERS:
+        return OTHERS[name](languages, name, missing or "imputed")
+    table, _, part = name.rpartition("-")
+    if table in TABLES and part in TABLES[table][2]:
+        source, default, _ = TABLES[table]
+        return _featural(languages, name, source, PARTS[part], missing or default)
+    known = distance_names()
+    raise ConfigError(f"unknown distance {name!r}; expected one of {', '.join(known)}{did_you_mean(name, known)}")

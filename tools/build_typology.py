@@ -1,0 +1,128 @@
+"""Builds the typology snapshots in ``src/xrealign/data``: ``typology_*.npz``, read-only, no pickle.
+
+Sources, unpacked side by side in one folder (wheels are zip archives):
+
+    lang2vec-1.1.2      PyPI  CC BY-SA 4.0   URIEL: observed and kNN-completed features, family nodes
+    urielplus-1.3.2     PyPI  CC BY-SA 4.0   URIEL+: adds Grambank (CC BY 4.0), APiCS, eWAVE, BDPROTO, SAPHON,
+                                             scripts, Glottolog's lineage and coordinates
+
+lang2vec is read as data. URIEL+ has to integrate its databases by its own program, which writes into its own
+folder: a throw-away copy of it is made, and the integration runs there in a process of its own (two minutes,
+5 GB of memory, needs pandas).
+
+    python tools/build_typology.py SOURCES
+"""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+OUT = Path(__file__).resolve().parent.parent / "src" / "xrealign" / "data"
+MISSING = 255
+
+INTEGRATE = """
+import sys
+import numpy as np
+sys.path.insert(0, {folder!r})
+from urielplus.urielplus import URIELPlus
+uriel = URIELPlus()
+uriel.set_cache(False)
+uriel.set_glottocodes()
+uriel.integrate_databases()
+arrays = dict(feats=np.asarray(uriel.feats[1]).astype(str), langs=np.asarray(uriel.langs[1]).astype(str))
+arrays["sources"] = np.asarray(uriel.sources[1]).astype(str)
+arrays["known"] = uriel.data[1].max(axis=-1).astype(np.float32)  # before anything is filled in from parents
+uriel.set_aggregation("U")
+arrays["union"] = uriel.aggregate()[:, :, 0].astype(np.float32)
+arrays["script_feats"] = np.asarray(uriel.feats[3]).astype(str)
+arrays["script"] = uriel.data[3].max(axis=-1).astype(np.float32)
+np.savez_compressed({target!r}, **arrays)
+"""
+
+
+def lines(items: Any) -> NDArray[np.uint8]:
+    """Strings as UTF-8 bytes, one to a line: arrays of objects would need pickle."""
+    return np.frombuffer("\n".join(str(item) for item in items).encode("utf-8"), dtype=np.uint8)
+
+
+def save(name: str, **arrays: NDArray[Any]) -> None:
+    path = OUT / f"typology_{name}.npz"
+    np.savez_compressed(path, **arrays)
+    print(f"{path.name}: {path.stat().st_size:,} bytes; " + ", ".join(f"{k}{v.shape}" for k, v in arrays.items()))
+
+
+def codes(values: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Values as one-byte codes into the sorted list of different values; negative ones (missing) become 255."""
+    levels = np.unique(values[values >= 0])
+    coded = np.searchsorted(levels, np.maximum(values, levels[0])).astype(np.uint8)
+    coded[values < 0] = MISSING
+    return coded, levels.astype(np.float32)
+
+
+def uriel(folder: Path) -> None:
+    def load(name: str) -> dict[str, Any]:
+        with np.load(folder / "lang2vec" / "data" / name, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+
+    observed, predicted = load("feature_averages.npz"), load("feature_predictions.npz")
+    if not (
+        np.array_equal(observed["langs"], predicted["langs"]) and np.array_equal(observed["feats"], predicted["feats"])
+    ):
+        raise SystemExit("observed and predicted features are not in the same order")
+    coded, levels = codes(observed["data"][:, :, 0])
+    known = (coded != MISSING).any(axis=1)
+    family = load("family_features.npz")
+    order = {code: row for row, code in enumerate(family["langs"].tolist())}
+    nodes = family["data"][[order[code] for code in observed["langs"].tolist()], :, 0] > 0
+    indptr = np.concatenate([[0], np.cumsum(nodes.sum(axis=1))]).astype(np.uint32)
+    save(
+        "uriel",
+        langs=lines(observed["langs"]),
+        feats=lines(observed["feats"]),
+        knn=np.packbits(predicted["data"][:, :, 0] > 0, axis=1),
+        known=np.packbits(known),
+        observed=coded[known],
+        levels=levels,
+        family_indptr=indptr,
+        family_indices=np.nonzero(nodes)[1].astype(np.uint16),
+    )
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def places(folder: Path) -> None:
+    tables = folder / "urielplus" / "database" / "urielplus_csvs"
+    rows = sorted(read_csv(tables / "lang_fam_geo.csv"), key=lambda row: row["language_id"])
+    # Places of dialects are those of their language: only what the language table can reach is kept.
+    table = (OUT / "languages.tsv").read_text(encoding="utf-8")
+    reachable = {word for line in table.splitlines() for word in line.replace(",", "\t").split("\t")}
+    rows = [row for row in rows if row["language_id"] in reachable]
+    save(
+        "places",
+        glottocodes=lines(row["language_id"] for row in rows),
+        latitude=np.array([float(row["latitude"] or "nan") for row in rows], dtype=np.float32),
+        longitude=np.array([float(row["longitude"] or "nan") for row in rows], dtype=np.float32),
+        lineage=lines(row["lineage"].replace(", ", "\t") for row in rows),
+    )
+
+
+def main(sources: Path) -> None:
+    uriel(sources / "lang2vec-1.1.2")
+    places(sources / "urielplus-1.3.2")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit(__doc__)
+    main(Path(sys.argv[1]))
