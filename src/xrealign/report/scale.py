@@ -30,11 +30,12 @@ def scale_for(values: Iterable[float], most_ticks: int = 7, within: tuple[float,
     found = list(values) or [0.0, 1.0]
     least, most = min(found), max(found)
     for step in _STEPS:
-        first, last = math.floor(least / step - 1e-9), math.ceil(most / step + 1e-9)
+        first, last = math.floor(least / step + 1e-9), math.ceil(most / step - 1e-9)
         if within:
             first, last = max(first, round(within[0] / step)), min(last, round(within[1] / step))
         if last - first < most_ticks:
             break
     if first == last:
-        last += 1
-    return Scale(first * step, last * step, tuple(round(number * step, 6) for number in range(first, last + 1)))
+        first, last = (first - 1, last) if within and last >= round(within[1] / step) else (first, last + 1)
+    ticks = tuple(round(number * step, 6) for number in range(first, last + 1))
+    return Scale(ticks[0], ticks[-1], ticks)
