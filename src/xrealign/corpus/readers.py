@@ -6,11 +6,12 @@ hold a pair, and the first that does not is named. White space around a sentence
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from itertools import zip_longest
 from pathlib import Path
 from typing import Literal, get_args
 
+from xrealign.corpus.embedded import MultiText
 from xrealign.errors import DataError
 from xrealign.language import Language
 from xrealign.textio import read_lines
@@ -91,23 +92,29 @@ def read_bar(path: str | Path, src: Language, tgt: Language) -> Bitext:
     return _bitext(src, tgt, pairs, Path(path).name, path)
 
 
-def read_aligned_lines(paths: dict[Language, Path]) -> Iterator[tuple[str, dict[Language, str]]]:
-    """Yields (line number, text of each language) of files that are aligned line by line (NTREX, TICO-19).
+def read_line_aligned(paths: Mapping[Language, str | Path], name: str) -> MultiText:
+    """Files in several languages of which line N says the same in all (NTREX, TICO-19); ids are line numbers.
 
     Raises:
-        DataError: the files differ in length, or a line is empty.
+        DataError: the files differ in length (names both counts), a line is empty, or there are no files.
     """
-    languages = list(paths)
-    for rows in zip_longest(*(read_lines(path) for path in paths.values())):
-        number = next(row[0] for row in rows if row is not None)
-        texts = {}
-        for language, row in zip(languages, rows, strict=True):
-            if row is None:
-                raise DataError(f"ends before line {number}, which other files have", paths[language])
-            if not row[1].strip():
-                raise DataError("the line is empty", paths[language], number)
-            texts[language] = row[1].strip()
-        yield str(number), texts
+    if not paths:
+        raise DataError(f"{name}: no files were given")
+    texts: dict[Language, dict[str, str]] = {}
+    for language, path in paths.items():
+        lines = texts[language] = {}
+        for number, line in read_lines(path):
+            if not line.strip():
+                raise DataError("the line is empty; it must hold a sentence in every language", path, number)
+            lines[str(number)] = line.strip()
+    first, *others = texts
+    for other in others:
+        if len(texts[other]) != len(texts[first]):
+            raise DataError(
+                f"{paths[first]} has {len(texts[first])} lines, {paths[other]} has {len(texts[other])}: line N must "
+                "say the same in all"
+            )
+    return MultiText(name, tuple(texts[first]), texts)
 
 
 def _pair(identifier: str, src: str, tgt: str, src_path: str | Path, tgt_path: str | Path, number: int) -> SentencePair:

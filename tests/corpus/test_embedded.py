@@ -1,0 +1,197 @@
+"""The embedded text: the tables themselves, the choice of held-out items, and what is kept for training."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import shutil
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from xrealign.corpus import embedded
+from xrealign.corpus.embedded import (
+    MultiText,
+    bitext,
+    cldr_keywords,
+    cldr_names,
+    counted_bitext,
+    embedded_counts,
+    embedded_languages,
+    held_out,
+    training_bitext,
+    udhr_articles,
+    udhr_segments,
+)
+from xrealign.errors import ArtifactError, DataError
+from xrealign.language import parse_language
+
+TABLES = (udhr_segments, udhr_articles, cldr_names, cldr_keywords)
+ENG, DEU, SWH, JPN = (parse_language(code) for code in ("eng", "deu", "swh", "jpn"))
+
+
+def test_known_texts_stand_where_they_should() -> None:
+    # read off the declaration and CLDR's charts
+    assert udhr_articles().of(DEU)["3"] == "Jeder hat das Recht auf Leben, Freiheit und Sicherheit der Person."
+    assert udhr_segments().of(ENG)["4.0"].startswith("No one shall be held in slavery or servitude;")
+    assert cldr_names().of(DEU)["1f436"] == "Hundegesicht"
+    assert cldr_names().of(SWH)["1f436"] == "uso wa mbwa"
+    assert "dog" in cldr_keywords().of(ENG)["1f436"].split(embedded.KEYWORD_SEPARATOR)
+
+
+def test_sizes() -> None:
+    assert [len(table().ids) for table in TABLES] == [60, 30, 1582, 1582]
+    assert [len(table().texts) for table in TABLES] == [103, 450, 124, 124]
+    assert all(len(texts) == 60 for texts in udhr_segments().texts.values())
+    assert all(len(texts) == 30 for texts in udhr_articles().texts.values())
+    assert min(len(texts) for texts in cldr_names().texts.values()) >= 100
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_text_is_clean_and_every_language_known(table) -> None:  # type: ignore[no-untyped-def]
+    multitext = table()
+    for language, texts in multitext.texts.items():
+        assert parse_language(language.tag) == language
+        assert len(language.script) == 4
+        assert set(texts) <= set(multitext.ids)
+        for text in texts.values():
+            assert text
+            assert text == " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def test_no_skin_tones_no_punctuation() -> None:
+    characters = ["".join(chr(int(part, 16)) for part in i.split("-")) for i in cldr_names().ids]
+    assert len(set(characters)) == 1582
+    assert "🐶" in characters
+    assert not set("🏻🏼🏽🏾🏿!?.,;:+=<>{}[]()") & set(characters)
+
+
+def test_articles_are_made_of_the_segments() -> None:
+    """Where both tables took the same version, an article is its segments joined."""
+    same = 0
+    for language, segments in udhr_segments().texts.items():
+        articles = udhr_articles().of(language)
+        joined = {
+            str(n): " ".join(segments[i] for i in udhr_segments().ids if i.partition(".")[0] == str(n))
+            for n in range(1, 31)
+        }
+        same += joined == dict(articles)
+    assert same == 102  # all but zho_Hans, whose standard text is not aligned by segment
+
+
+def test_counts_and_languages() -> None:
+    counts = embedded_counts()
+    assert counts[DEU] == {"udhr-articles": 30, "cldr-names": 1582, "cldr-keywords": 1582}
+    assert set(embedded_languages()) == {
+        language for language, have in counts.items() if "udhr-segments" in have or "cldr-names" in have
+    }
+    assert embedded_languages() == sorted(embedded_languages())
+
+
+def test_a_damaged_table_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(embedded.DATA / "embedded.json", tmp_path)
+    packed = bytearray((embedded.DATA / "udhr_segments.tsv.xz").read_bytes())
+    packed[1000] ^= 1
+    (tmp_path / "udhr_segments.tsv.xz").write_bytes(packed)
+    monkeypatch.setattr(embedded, "DATA", tmp_path)
+    with pytest.raises(ArtifactError, match=r"udhr_segments\.tsv\.xz: SHA-256 [0-9a-f]{64}, expected"):
+        embedded._load("udhr_segments")
+    with pytest.raises(ArtifactError, match="cldr_names"):
+        embedded._load("cldr_names")
+
+
+def test_an_unknown_language_is_named_with_its_nearest() -> None:
+    with pytest.raises(DataError, match="udhr-segments has no text in deu_Latn"):
+        udhr_segments().of(DEU)
+
+
+def test_held_out_looks_at_the_id_alone() -> None:
+    ids = list(cldr_names().ids)
+    chosen = held_out(ids, 0.2)
+    random.Random(1).shuffle(ids)
+    assert held_out(ids, 0.2) == chosen
+    assert held_out(ids[:300], 0.2) == chosen & set(ids[:300])
+    assert held_out(ids, 0.1) < chosen < held_out(ids, 0.5)
+    # the rule, by hand: the first 64 bits of SHA-256 as a fraction of 2**64
+    assert chosen == {i for i in ids if int(hashlib.sha256(i.encode()).hexdigest()[:16], 16) / 2**64 < 0.2}
+    # 1582 draws with p = 0.2: 316 expected, standard deviation 16; four of them
+    assert abs(len(chosen) - 316.4) < 64
+    assert (held_out(ids, 0.0), held_out(ids, 1.0)) == (frozenset(), frozenset(ids))
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_held_out_refuses_what_is_no_share(share: float) -> None:
+    with pytest.raises(DataError, match="expected a number from 0 to 1"):
+        held_out(["a"], share)
+
+
+TOY = MultiText(
+    "toy",
+    ("a", "b", "c", "d", "e", "f", "g", "h"),
+    {
+        ENG: {"a": "dog", "b": "cat", "c": "Dog!", "d": "sun", "e": "OK", "f": "moon", "g": "", "h": "star"},
+        DEU: {"a": "Hund", "b": "Katze", "c": "Köter", "d": "hund", "e": "OK", "f": "Mond", "g": "x"},
+    },
+)
+
+
+def test_bitext_drops_and_counts() -> None:
+    toy = MultiText("toy", TOY.ids, {k: {i: t for i, t in v.items() if t} for k, v in TOY.texts.items()})
+    pairs, dropped = counted_bitext(toy, ENG, DEU)
+    assert [pair.id for pair in pairs] == ["a", "b", "c", "d", "f"]
+    assert dropped == {"no text on one side": 2, "both sides identical": 1}
+    assert [(p.src, p.tgt) for p in bitext(toy, DEU, ENG, ["f", "b"])] == [("Katze", "cat"), ("Mond", "moon")]
+    with pytest.raises(DataError, match="no id 'z'"):
+        bitext(toy, ENG, DEU, ["z"])
+
+
+def test_training_leaves_out_near_duplicates_of_what_is_held_out() -> None:
+    toy = MultiText("toy", TOY.ids, {k: {i: t for i, t in v.items() if t} for k, v in TOY.texts.items()})
+    pairs, dropped = training_bitext(toy, ENG, DEU, {"a"})
+    assert [pair.id for pair in pairs] == ["b", "f"]
+    assert dropped == {
+        "no text on one side": 2,
+        "both sides identical": 1,
+        "held out": 1,
+        "source text of a held-out item": 1,  # c: "Dog!"
+        "target text of a held-out item": 1,  # d: "hund"
+    }
+
+
+@pytest.mark.parametrize(("src", "tgt"), [("eng", "deu"), ("eng", "hin"), ("swh", "jpn"), ("tha", "eng")])
+def test_training_and_held_out_share_no_text(src: str, tgt: str) -> None:
+    """Brute force over every pair, with a key of its own: letters, marks and digits of the case-folded text."""
+    left, right = parse_language(src), parse_language(tgt)
+    names = cldr_names()
+    held = held_out(names.ids, 0.2)
+    pairs, dropped = training_bitext(names, left, right, held)
+
+    def key(text: str) -> str:
+        folded = unicodedata.normalize("NFKC", text).casefold()
+        return "".join(c for c in folded if unicodedata.category(c)[0] in "LMN") or folded
+
+    for side, language in (("src", left), ("tgt", right)):
+        measured = {key(names.of(language)[i]) for i in held if i in names.of(language)}
+        assert not {key(getattr(pair, side)) for pair in pairs} & measured
+    assert len(pairs) + dropped.total() == len(names.ids)
+    assert len(pairs) > 1000
+
+
+@pytest.mark.data
+def test_the_extract_equals_the_laid_out_declarations() -> None:
+    """The data pack holds the same package laid out as text files by somebody else's script."""
+    if "XREALIGN_DATA" not in os.environ:
+        pytest.skip("XREALIGN_DATA is not set: no data pack to compare with")
+    pack = Path(os.environ["XREALIGN_DATA"]) / "registry" / "udhr"
+    import lzma
+
+    assert tuple((pack / "segments" / "IDS.txt").read_text().split()) == udhr_segments().ids
+    for table, folder in (("udhr_segments", "segments"), ("udhr_articles", "articles")):
+        lines = lzma.decompress((embedded.DATA / f"{table}.tsv.xz").read_bytes()).decode().splitlines()[1:]
+        for line in lines:
+            _tag, version, *texts = line.split("\t")
+            laid_out = (pack / folder / f"{version}.txt").read_text("utf-8").removesuffix("\n").split("\n")
+            assert texts == [unicodedata.normalize("NFC", text) for text in laid_out], version
+        assert len(lines) == len(getattr(embedded, table)().texts)
