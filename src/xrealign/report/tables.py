@@ -94,10 +94,10 @@ def measure_table(measure: Measure) -> Table:
 
 
 def measure_language_table(measure: Measure, context: ReportContext) -> Table:
-    """One row for each language, columns as in ``measure_table``."""
+    """One row for each language by name, columns as in ``measure_table`` but for the count of languages."""
     found = sorted(measure.languages, key=lambda row: language_of(row.name, context).name)
-    rows = [(row.name, language_of(row.name, context).name, *_measure_cells(measure, row)) for row in found]
-    columns = (Column("language", "tag"), Column("name", "language"), *_measure_columns(measure))
+    rows = [(row.name, language_of(row.name, context).name, *_measure_cells(measure, row)[1:]) for row in found]
+    columns = (Column("language", "tag"), Column("name", "language"), *_measure_columns(measure)[1:])
     return Table(f"{measure_title(measure)}, by language", columns, tuple(rows))
 
 
