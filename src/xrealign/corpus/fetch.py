@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -172,21 +172,27 @@ def _contents(
                 break
 
 
-def files_present(entry: CatalogueEntry, into: Path) -> frozenset[str]:
-    """Names of the set's files that lie in ``into``, as originals or in the data pack's form (not verified)."""
+def files_present(entry: CatalogueEntry, into: Path) -> dict[str, str]:
+    """The set's files that lie in ``into`` (not verified): name -> path in the set's folder.
+
+    The path is the name itself, or that of the data pack's converted form where only that is there.
+    """
     pinned = read_lock(into).get(entry.id, {})
     folder = into / entry.id
-    found = set()
+    found = {}
     for file in entry.files:
         forms = [file.name] if file.url else []
         forms += [f"{CONVERTED}/{PurePosixPath(file.pack).name}"] if file.pack else []
-        if any(form in pinned and (folder / form).is_file() for form in forms):
-            found.add(file.name)
-    return frozenset(found)
+        here = [form for form in forms if form in pinned and (folder / form).is_file()]
+        if here:
+            found[file.name] = here[0]
+    return found
 
 
-def verified_files(identifier: str, into: Path) -> dict[str, Path]:
+def verified_files(identifier: str, into: Path, names: Collection[str] | None = None) -> dict[str, Path]:
     """The files of a fetched set by their path in its folder, after checking each against its pinned digest.
+
+    ``names`` are those paths; None for all.
 
     Raises:
         DataError: the set was not fetched.
@@ -197,6 +203,8 @@ def verified_files(identifier: str, into: Path) -> dict[str, Path]:
         raise DataError(f"{identifier} is not in {into}; get it with: xrealign data get {identifier}")
     files = {}
     for name, pin in pinned.items():
+        if names is not None and name not in names:
+            continue
         path = place(into / identifier, name)
         if not path.is_file():
             raise ArtifactError(f"{path} is missing; get it again with: xrealign data get {identifier}")
