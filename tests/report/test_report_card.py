@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,8 +81,9 @@ def test_no_value_breaks_the_front_matter(text: str) -> None:
 
 
 def test_figures_are_drawn_the_same_each_time(summary: Summary, tmp_path: Path) -> None:
-    first = language_figures(summary, tmp_path / "a", ["svg", "png"])
-    second = language_figures(summary, tmp_path / "b", ["svg", "png"])
+    few = replace(summary, languages=summary.languages[:8])
+    first = language_figures(few, tmp_path / "a", ["svg", "png"])
+    second = language_figures(few, tmp_path / "b", ["svg", "png"])
     assert [path.name for path in first] == ["languages.svg", "languages.png"]
     for one, two in zip(first, second, strict=True):
         assert one.read_bytes() == two.read_bytes()
