@@ -67,3 +67,33 @@ def test_what_is_not_there(tmp_path: Path) -> None:
         fetched_multitext("ntrex-128", tmp_path)
     with pytest.raises(DataError, match="gatitos holds no such data; sets that do: ntrex-128, tico-19"):
         fetched_multitext("gatitos", tmp_path)
+
+
+def test_tico_as_published(tmp_path: Path) -> None:
+    """The original translation memories, in small, through the real catalogue and a real server."""
+    import zipfile
+    from io import BytesIO
+    from urllib.parse import urlsplit
+
+    from local_server import Site, serve
+
+    from xrealign.corpus.catalogue import find_entry
+
+    files = {}
+    for file in find_entry("tico-19").files:
+        if file.url:
+            code = file.name.split("all.en-")[1].removesuffix(".tmx.zip")
+            variant = '<tuv xml:lang="{1}"><seg>{1} {0}</seg></tuv>'
+            unit = '<tu tuid="{0}">' + variant.replace("{1}", "en") + variant + "</tu>"
+            body = "".join(unit.format(n, code) for n in ("a:1", "a:2"))
+            packed = BytesIO()
+            with zipfile.ZipFile(packed, "w") as archive:
+                archive.writestr(f"all.en-{code}.tmx", f"<tmx><body>{body}</body></tmx>")
+            files[urlsplit(file.url).path] = packed.getvalue()
+    with serve(Site(files)) as server:
+        fetch("tico-19", tmp_path, base_url=server.url)
+    covid = fetched_multitext("tico-19", tmp_path)
+    assert covid.ids == ("a:1", "a:2")
+    assert len(covid.texts) == 35
+    assert covid.of(parse_language("eng"))["a:2"] == "en a:2"
+    assert covid.of(parse_language("zulu"))["a:2"] == "zu a:2"

@@ -10,6 +10,7 @@ from xrealign.corpus.dictionary import Dictionary, read_dictionary
 from xrealign.corpus.embedded import MultiText
 from xrealign.corpus.fetch import files_present, verified_files
 from xrealign.corpus.readers import read_line_aligned, read_moses
+from xrealign.corpus.tmx import read_tmx
 from xrealign.errors import DataError
 from xrealign.language import Language, parse_language
 from xrealign.types import Bitext
@@ -60,7 +61,21 @@ def fetched_multitext(identifier: str, into: Path | None = None) -> MultiText:
     into = into or data_folder_of_user()
     chosen = {language: files[0][1] for language, files in _files(identifier, LINE_ALIGNED, into).items()}
     paths = verified_files(identifier, into, set(chosen.values()))
+    if any(name.endswith(".tmx.zip") for name in chosen.values()):
+        return _tmx_multitext(identifier, {x: paths[name] for x, name in sorted(chosen.items())})
     return read_line_aligned({language: paths[name] for language, name in sorted(chosen.items())}, identifier)
+
+
+def _tmx_multitext(identifier: str, paths: dict[Language, Path]) -> MultiText:
+    """Joins translation memories from English by the ids of their units; English as in the first of them."""
+    english = parse_language("eng")
+    texts: dict[Language, dict[str, str]] = {english: {}}
+    for language, path in paths.items():
+        if path.name.endswith(".tmx.zip"):
+            pairs = read_tmx(path, english, language)
+            texts[language] = {pair.id: pair.tgt for pair in pairs}
+            texts[english] = {pair.id: pair.src for pair in pairs} | texts[english]
+    return MultiText(identifier, tuple(texts[english]), texts)
 
 
 def fetched_bitext(identifier: str, language: Language, into: Path | None = None) -> Bitext:
