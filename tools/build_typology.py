@@ -16,6 +16,7 @@ folder: a throw-away copy of it is made, and the integration runs there in a pro
 from __future__ import annotations
 
 import csv
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,13 +38,18 @@ uriel = URIELPlus()
 uriel.set_cache(False)
 uriel.set_glottocodes()
 uriel.integrate_databases()
-arrays = dict(feats=np.asarray(uriel.feats[1]).astype(str), langs=np.asarray(uriel.langs[1]).astype(str))
-arrays["sources"] = np.asarray(uriel.sources[1]).astype(str)
-arrays["known"] = uriel.data[1].max(axis=-1).astype(np.float32)  # before anything is filled in from parents
+sources = [str(source) for source in uriel.sources[1]]
+arrays = dict(
+    feats=np.asarray(uriel.feats[1]).astype(str),
+    langs=np.asarray(uriel.langs[1]).astype(str),
+    own=uriel.data[1].max(axis=-1).astype(np.int8),  # before anything is filled in from parents
+    grambank=uriel.data[1][:, :, sources.index("GRAMBANK")].astype(np.int8),
+    script_feats=np.asarray(uriel.feats[3]).astype(str),
+    script_langs=np.asarray(uriel.langs[3]).astype(str),
+    script=uriel.data[3].max(axis=-1).astype(np.int8),
+)
 uriel.set_aggregation("U")
-arrays["union"] = uriel.aggregate()[:, :, 0].astype(np.float32)
-arrays["script_feats"] = np.asarray(uriel.feats[3]).astype(str)
-arrays["script"] = uriel.data[3].max(axis=-1).astype(np.float32)
+arrays["union"] = uriel.aggregate()[:, :, 0].astype(np.int8)
 np.savez_compressed({target!r}, **arrays)
 """
 
@@ -93,6 +99,7 @@ def uriel(folder: Path) -> None:
         levels=levels,
         family_indptr=indptr,
         family_indices=np.nonzero(nodes)[1].astype(np.uint16),
+        points=np.array([name.split("_")[1:] for name in load("geocoord_features.npz")["feats"].tolist()], np.int16),
     )
 
 
@@ -105,9 +112,8 @@ def places(folder: Path) -> None:
     tables = folder / "urielplus" / "database" / "urielplus_csvs"
     rows = sorted(read_csv(tables / "lang_fam_geo.csv"), key=lambda row: row["language_id"])
     # Places of dialects are those of their language: only what the language table can reach is kept.
-    table = (OUT / "languages.tsv").read_text(encoding="utf-8")
-    reachable = {word for line in table.splitlines() for word in line.replace(",", "\t").split("\t")}
-    rows = [row for row in rows if row["language_id"] in reachable]
+    known = reachable()
+    rows = [row for row in rows if row["language_id"] in known]
     save(
         "places",
         glottocodes=lines(row["language_id"] for row in rows),
@@ -117,9 +123,97 @@ def places(folder: Path) -> None:
     )
 
 
+def integrate(folder: Path) -> dict[str, Any]:
+    """URIEL+'s integrated tables, made by its own program in a throw-away copy of its folder."""
+    with tempfile.TemporaryDirectory() as place:
+        shutil.copytree(folder / "urielplus", Path(place) / "urielplus")
+        target = str(Path(place) / "integrated.npz")
+        program = INTEGRATE.format(folder=place, target=target)
+        subprocess.run([sys.executable, "-c", program], check=True, cwd=place)
+        with np.load(target, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+
+
+def soft_impute(values: NDArray[np.float64], most: int = 400, enough: float = 1e-3) -> NDArray[np.float64]:
+    """Gaps (NaN) completed by soft-thresholded singular values (Mazumder, Hastie & Tibshirani 2010, algorithm 1).
+
+    With the settings of URIEL+'s imputation: gaps start at 0, the shrinkage is a fiftieth of the largest
+    singular value, values stay between 0 and 1, and it ends when the filled values move by less than ``enough``
+    of their norm or after ``most`` steps.
+    """
+    gaps = np.isnan(values)
+    filled = np.where(gaps, 0.0, values)
+    shrinkage = float(np.linalg.norm(filled, 2)) / 50
+    for step in range(most):
+        # Singular values and right vectors from the smaller product: the table is tall.
+        squares, right = np.linalg.eigh(filled.T @ filled)
+        singular = np.sqrt(np.maximum(squares, 0))
+        kept = singular > shrinkage
+        scale = (singular[kept] - shrinkage) / singular[kept]
+        smooth = np.clip((filled @ right[:, kept] * scale) @ right[:, kept].T, 0, 1)
+        before, after = filled[gaps], smooth[gaps]
+        moved = np.linalg.norm(after - before) / max(np.linalg.norm(before), 1e-12)
+        filled[gaps] = after
+        if step > 0 and moved < enough:
+            break
+    print(f"  softImpute: {step + 1} steps, last change {moved:.5f}, {gaps.mean():.1%} of the values were gaps")
+    return filled
+
+
+def reachable() -> set[str]:
+    """Glottocodes that lead to a language of the language table."""
+    table = (OUT / "languages.tsv").read_text(encoding="utf-8")
+    return {word for line in table.splitlines() for word in line.replace(",", "\t").split("\t")}
+
+
+def urielplus(folder: Path) -> None:
+    tables = integrate(folder)
+    langs, feats = tables["langs"], tables["feats"]
+    known = reachable()
+    rows = np.array([index for index, code in enumerate(langs.tolist()) if code in known])
+    # eWAVE's features describe varieties of English only, and URIEL+ keeps them out of every other language.
+    with (folder / "urielplus" / "database" / "urielplus_csvs" / "english_dialect_data.csv").open(
+        encoding="utf-8"
+    ) as f:
+        english_only = set(next(csv.reader(f))[1:])
+    columns = np.array([index for index, feature in enumerate(feats.tolist()) if feature not in english_only])
+    own, union = tables["own"][np.ix_(rows, columns)], tables["union"][np.ix_(rows, columns)]
+    described = (union >= 0).any(axis=1)
+    rows, own, union = rows[described], own[described], union[described]
+    imputed = np.rint(soft_impute(np.where(union < 0, np.nan, union).astype(np.float64)))
+    save(
+        "urielplus",
+        glottocodes=lines(langs[rows]),
+        feats=lines(feats[columns]),
+        observed=np.where(own < 0, MISSING, own).astype(np.uint8),
+        union=np.where(union < 0, MISSING, union).astype(np.uint8),
+        imputed=np.packbits(imputed > 0, axis=1),
+    )
+    grambank = tables["grambank"]
+    rows = np.array([i for i in np.flatnonzero((grambank >= 0).any(axis=1)) if langs[i] in known])
+    columns = np.flatnonzero((grambank >= 0).any(axis=0))
+    values = grambank[np.ix_(rows, columns)]
+    save(
+        "grambank",
+        glottocodes=lines(langs[rows]),
+        feats=lines(feats[columns]),
+        observed=np.where(values < 0, MISSING, values).astype(np.uint8),
+    )
+    script = tables["script"]
+    rows = np.array([i for i in np.flatnonzero((script >= 0).any(axis=1)) if tables["script_langs"][i] in known])
+    values = script[rows]
+    save(
+        "scripts",
+        glottocodes=lines(tables["script_langs"][rows]),
+        feats=lines(tables["script_feats"]),
+        observed=np.where(values < 0, MISSING, values).astype(np.uint8),
+    )
+
+
 def main(sources: Path) -> None:
     uriel(sources / "lang2vec-1.1.2")
     places(sources / "urielplus-1.3.2")
+    urielplus(sources / "urielplus-1.3.2")
 
 
 if __name__ == "__main__":

@@ -7,11 +7,13 @@ Each also bounds the value with a given language in or out, which removes candid
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from xrealign.select.problem import Indices, Matrix, Vector
+from xrealign.select.problem import Indices, Limit, Matrix, Vector
 
 ROUNDING = 1e-9  # relative allowance for floating-point error in a bound
 
@@ -89,10 +91,8 @@ def concave_bound(
         centred = pair - pair.mean(axis=0)[None, :] - pair.mean(axis=1)[:, None] + pair.mean()
         eigenvalues = np.linalg.eigvalsh(centred)
         # The centring itself contributes one eigenvalue of 0, in the direction of the constant vector.
-        away = np.delete(eigenvalues, int(np.abs(eigenvalues).argmin())) if n > 1 else eigenvalues
-        diagonal = -float(away.max(initial=0.0) if away.max(initial=-np.inf) > 0 else away.max(initial=-np.inf))
-        if n == 1:
-            diagonal = 0.0
+        away = np.delete(eigenvalues, int(np.abs(eigenvalues).argmin()))
+        diagonal = -float(away.max(initial=-np.inf)) if n > 1 else 0.0
         diagonal -= 1e-9 * max(1.0, abs(float(eigenvalues[0])))
     # objective: ½ x'(pair + diagonal·I)x + (linear − diagonal/2)'x
     shifted = linear - diagonal / 2
@@ -130,6 +130,8 @@ def positive_bound(
     pair: Matrix,
     linear: Vector,
     k: int,
+    limits: Sequence[Limit] = (),
+    forbidden: NDArray[np.bool_] | None = None,
     steps: int = 2000,
     target: float = -np.inf,
     deadline: float = np.inf,
@@ -140,6 +142,8 @@ def positive_bound(
     two hold by writing Y = [[1, x'], [x, X]] in a basis of the vectors orthogonal to (−k, 1, …, 1) (facial
     reduction; Oliveira, Wolkowicz & Xu 2018, "ADMM for the SDP relaxation of the QAP"). For any multiplier Λ,
     max over the polyhedron of ⟨C − Λ, Y⟩ plus (1 + k)·max(0, λ_max(V'ΛV)) is an upper bound. Needs no concavity.
+
+    ``limits`` enter with Lagrange multipliers, and ``forbidden`` (n, n) pairs have X = 0.
     """
     n = len(linear)
     if k == 0 or k == n or n < 3:
@@ -148,7 +152,19 @@ def positive_bound(
     objective = np.zeros((n + 1, n + 1))
     objective[1:, 1:] = pair / (2 * scale)
     np.fill_diagonal(objective[1:, 1:], 0)
-    objective[0, 1:] = objective[1:, 0] = linear / (2 * scale)
+    amounts, highs = _as_upper(limits, n)
+    prices = np.zeros(len(highs))
+    ceiling = np.ones((n + 1, n + 1))
+    if forbidden is not None:
+        ceiling[1:, 1:][forbidden & ~np.eye(n, dtype=bool)] = 0
+
+    def price(prices: Vector) -> float:
+        """Puts the priced limits into the objective; what they add to any bound."""
+        priced = linear / scale - prices @ amounts
+        objective[0, 1:] = objective[1:, 0] = priced / 2
+        return float(prices @ highs)
+
+    extra = price(prices)
     normal = np.concatenate([[-float(k)], np.ones(n)])[:, None]
     basis = np.linalg.qr(normal, mode="complete")[0][:, 1:]
     diagonal = np.arange(1, n + 1)
@@ -167,19 +183,23 @@ def positive_bound(
         semidefinite = (lifted * values[positive]) @ lifted.T
         polyhedral = semidefinite + (objective - multiplier) / penalty
         shared = np.clip((polyhedral[diagonal, diagonal] + 2 * polyhedral[0, 1:]) / 3, 0, 1)
-        np.clip(polyhedral, 0, 1, out=polyhedral)
+        np.clip(polyhedral, 0, ceiling, out=polyhedral)
         polyhedral[diagonal, diagonal] = polyhedral[0, 1:] = polyhedral[1:, 0] = shared
         polyhedral[0, 0] = 1
         multiplier += 1.618 * penalty * (polyhedral - semidefinite)
+        if len(prices) and step % 5 == 0:
+            over = amounts @ shared - highs
+            prices = np.maximum(0, prices + 2.0 / np.sqrt(step) * over / k)
+            extra = price(prices)
         last = step == steps or time.perf_counter() > deadline
         if step % 40 == 0 or last:
-            bound = _dual_bound(objective, multiplier, basis, k, scale, polyhedral[0, 1:])
+            bound = _dual_bound(objective, multiplier, basis, k, scale, extra, polyhedral[0, 1:], ceiling[1:, 1:])
             if best is None or bound.value < best.value:
                 best = bound
             if last or best.value <= target:
                 break
             if step % 200 == 0:
-                if best.value > target and checked - best.value < 2e-6 * max(1.0, abs(best.value)):
+                if checked - best.value < 2e-6 * max(1.0, abs(best.value)):
                     break
                 checked = best.value
     if best is None:
@@ -187,15 +207,39 @@ def positive_bound(
     return best
 
 
-def _dual_bound(objective: Matrix, multiplier: Matrix, basis: Matrix, k: int, scale: float, share: Vector) -> Bound:
+def _as_upper(limits: Sequence[Limit], n: int) -> tuple[Matrix, Vector]:
+    """Limits as rows of amounts·x ≤ high, each scaled to a largest amount of 1: (m, n) and (m,)."""
+    rows: list[Vector] = []
+    highs: list[float] = []
+    for limit in limits:
+        size = max(float(np.abs(limit.amount).max(initial=0)), 1e-12)
+        if np.isfinite(limit.high):
+            rows.append(limit.amount / size)
+            highs.append(limit.high / size)
+        if np.isfinite(limit.low):
+            rows.append(-limit.amount / size)
+            highs.append(-limit.low / size)
+    return (np.array(rows) if rows else np.zeros((0, n))), np.array(highs)
+
+
+def _dual_bound(
+    objective: Matrix,
+    multiplier: Matrix,
+    basis: Matrix,
+    k: int,
+    scale: float,
+    extra: float,
+    share: Vector,
+    ceiling: Matrix,
+) -> Bound:
     n = len(objective) - 1
     reduced = objective - multiplier
     diagonal = np.arange(1, n + 1)
     scores = reduced[diagonal, diagonal] + 2 * reduced[0, 1:]
-    off = np.maximum(reduced[1:, 1:], 0)
+    off = np.maximum(reduced[1:, 1:], 0) * ceiling
     np.fill_diagonal(off, 0)
     largest = float(np.linalg.eigvalsh(basis.T @ multiplier @ basis)[-1])
-    offset = float(reduced[0, 0] + off.sum()) + (1 + k) * max(largest, 0.0)
+    offset = float(reduced[0, 0] + off.sum()) + (1 + k) * max(largest, 0.0) + extra
     value, with_in, with_out = _top(scores, k, offset)
     with_out = with_out - 2 * off.sum(axis=1)  # without i its entries of X are zero
     slack = ROUNDING * max(1.0, abs(value))

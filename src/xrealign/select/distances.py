@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from xrealign.errors import ConfigError, DataError, did_you_mean
 from xrealign.language import Language
-from xrealign.select.features import FeatureTable, coordinates, features, lineages
+from xrealign.select.features import FeatureTable, coordinates, features, lineages, uriel_points
 
 Matrix = NDArray[np.float64]
 POLICIES = ("imputed", "pairwise", "refuse")
@@ -55,12 +55,23 @@ class Distances:
 
 def angular(values: NDArray[np.float32] | Matrix) -> Matrix:
     """Angular distances between the rows of a complete (N, F) table: (N, N), between 0 and 1."""
-    binary = bool(np.isin(values, (0, 1)).all())
-    if binary:  # counts below 2**24 are exact in float32
-        products = (values.astype(np.float32) @ values.astype(np.float32).T).astype(np.float64)
+    exact = values.dtype == np.float32 and not np.any((values != 0) & (values != 1))
+    if exact:  # counts below 2**24 are exact in float32
+        products = (values @ values.T).astype(np.float64)
     else:
         products = values.astype(np.float64) @ values.astype(np.float64).T
-    return _angles(products, np.diag(products), np.diag(products))
+    lengths = np.sqrt(np.diag(products))
+    zero = lengths == 0
+    inverse = 1 / np.where(zero, 1.0, lengths)
+    products *= inverse[:, None]
+    products *= inverse[None, :]
+    np.clip(products, -1, 1, out=products)
+    result: Matrix = np.arccos(products, out=products)
+    result *= 2 / np.pi
+    if zero.any():
+        result[np.ix_(zero, zero)] = 0
+    np.fill_diagonal(result, 0)
+    return result
 
 
 def _angles(products: Matrix, left: Matrix, right: Matrix) -> Matrix:
@@ -163,11 +174,15 @@ def _uriel_genetic(languages: Sequence[Language], name: str, missing: str) -> Di
     return _complete_or_drop(features(languages, "uriel-family"), name, "pairwise")
 
 
+def _unit(places: Matrix) -> Matrix:
+    """(N, 2) latitudes and longitudes in degrees as points on the unit sphere, (N, 3)."""
+    lat, lon = np.radians(places).T
+    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
+
+
 def great_circle(places: Matrix) -> Matrix:
     """Great-circle distances between (N, 2) latitudes and longitudes in degrees, as a share of half the equator."""
-    radians = np.radians(places)
-    lat, lon = radians[:, 0], radians[:, 1]
-    points = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
+    points = _unit(places)
     result: Matrix = np.arccos(np.clip(points @ points.T, -1, 1)) / np.pi
     np.fill_diagonal(result, 0)
     return result
@@ -176,10 +191,22 @@ def great_circle(places: Matrix) -> Matrix:
 def _geographic(languages: Sequence[Language], name: str, missing: str) -> Distances:
     places = coordinates(languages)
     known = ~np.isnan(places).any(axis=1)
-    dropped = {languages[i]: "no coordinates" for i in np.flatnonzero(~known)}
-    kept = tuple(languages[i] for i in np.flatnonzero(known))
+    dropped = {languages[i]: "no coordinates" for i in np.flatnonzero(~known).tolist()}
+    kept = tuple(languages[i] for i in np.flatnonzero(known).tolist())
     source = "Glottolog coordinates (URIEL+ 1.3.2)"
     return Distances(kept, great_circle(places[known]), name, source, missing, np.ones(len(kept)), dropped)
+
+
+def _uriel_geographic(languages: Sequence[Language], name: str, missing: str) -> Distances:
+    """URIEL's: the angle between vectors of great-circle distances to 299 fixed points on the globe."""
+    places = coordinates(languages)
+    known = ~np.isnan(places).any(axis=1)
+    dropped = {languages[i]: "no coordinates" for i in np.flatnonzero(~known).tolist()}
+    kept = tuple(languages[i] for i in np.flatnonzero(known).tolist())
+    ahead = _unit(uriel_points()) @ _unit(places[known]).T
+    matrix = angular(np.arccos(np.clip(ahead.T, -1, 1)) / np.pi)
+    source = "URIEL's fixed points, Glottolog coordinates (URIEL+ 1.3.2)"
+    return Distances(kept, matrix, name, source, missing, np.ones(len(kept)), dropped)
 
 
 def _script(languages: Sequence[Language], name: str, missing: str) -> Distances:
@@ -189,16 +216,31 @@ def _script(languages: Sequence[Language], name: str, missing: str) -> Distances
     return Distances(tuple(languages), matrix, name, source, missing, np.ones(len(languages)))
 
 
+def _urielplus_script(languages: Sequence[Language], name: str, missing: str) -> Distances:
+    return _complete_or_drop(features(languages, "urielplus-script"), name, missing)
+
+
+def _grambank(languages: Sequence[Language], name: str, missing: str) -> Distances:
+    return _complete_or_drop(features(languages, "grambank"), name, missing)
+
+
 PARTS = {"featural": "", "syntactic": "S_", "phonological": "P_", "inventory": "INV_", "morphological": "M_"}
+FOUR = ("featural", "syntactic", "phonological", "inventory")
 TABLES = {
-    "uriel": ("uriel-knn", "imputed", ("featural", "syntactic", "phonological", "inventory")),
-    "uriel-observed": ("uriel-observed", "pairwise", ("featural", "syntactic", "phonological", "inventory")),
+    "uriel": ("uriel-knn", "imputed", FOUR),
+    "uriel-observed": ("uriel-observed", "pairwise", FOUR),
+    "urielplus": ("urielplus-imputed", "imputed", (*FOUR, "morphological")),
+    "urielplus-observed": ("urielplus-observed", "pairwise", (*FOUR, "morphological")),
+    "urielplus-union": ("urielplus-union", "pairwise", (*FOUR, "morphological")),
 }
 OTHERS = {
-    "genetic": _genetic,
-    "uriel-genetic": _uriel_genetic,
-    "geographic": _geographic,
-    "script": _script,
+    "grambank": (_grambank, "pairwise"),
+    "genetic": (_genetic, "imputed"),
+    "uriel-genetic": (_uriel_genetic, "imputed"),
+    "geographic": (_geographic, "imputed"),
+    "uriel-geographic": (_uriel_geographic, "imputed"),
+    "script": (_script, "imputed"),
+    "urielplus-script": (_urielplus_script, "pairwise"),
 }
 
 
@@ -217,7 +259,8 @@ def distances(languages: Sequence[Language], name: str = "uriel-featural", missi
     if missing is not None and missing not in POLICIES:
         raise ConfigError(f"unknown policy for missing values {missing!r}; expected one of {', '.join(POLICIES)}")
     if name in OTHERS:
-        return OTHERS[name](languages, name, missing or "imputed")
+        measure, default = OTHERS[name]
+        return measure(languages, name, missing or default)
     table, _, part = name.rpartition("-")
     if table in TABLES and part in TABLES[table][2]:
         source, default, _ = TABLES[table]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import heapq
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, islice
 from math import comb
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xrealign.select.bounds import (
     ROUNDING,
@@ -19,7 +21,7 @@ from xrealign.select.bounds import (
     tightest,
     undecided,
 )
-from xrealign.select.problem import Indices, Matrix, Vector
+from xrealign.select.problem import Indices, Limit, Matrix, Vector
 
 # The doubly non-negative relaxation takes an eigendecomposition of this size per step.
 LARGEST_RELAXATION = 260
@@ -37,31 +39,63 @@ class Proof:
     method: str
 
 
-def enumerate_subsets(pair: Matrix, linear: Vector, k: int) -> tuple[Indices, float]:
-    """The best of all C(n, k) subsets, the first in lexicographic order among equals."""
-    n = len(linear)
-    best, found = np.arange(k, dtype=np.int64), -np.inf
-    batch: list[tuple[int, ...]] = []
+def enumerate_subsets(
+    pair: Matrix, linear: Vector, k: int, limits: Sequence[Limit] = ()
+) -> tuple[Indices | None, float]:
+    """The best of all C(n, k) subsets within the limits, the first in lexicographic order among equals.
 
-    def settle() -> None:
-        nonlocal best, found
-        rows = np.array(batch, dtype=np.int64)
-        values = linear[rows].sum(axis=1)
+    Returns:
+        The subset and its value; None and −∞ where the limits allow none.
+    """
+    n = len(linear)
+    best: Indices | None = None
+    found = -np.inf
+    subsets = combinations(range(n), k)
+    while rows := list(islice(subsets, 50_000)):
+        batch = np.array(rows, dtype=np.int64).reshape(len(rows), k)
+        values = linear[batch].sum(axis=1)
         for a in range(k):
             for b in range(a + 1, k):
-                values += pair[rows[:, a], rows[:, b]]
+                values += pair[batch[:, a], batch[:, b]]
+        for limit in limits:
+            amount = limit.amount[batch].sum(axis=1)
+            values[(amount > limit.high + 1e-9) | (amount < limit.low - 1e-9)] = -np.inf
         first = int(np.flatnonzero(values >= values.max() - 1e-12)[0])
         if values[first] > found + 1e-12:
-            best, found = rows[first], float(values[first])
-        batch.clear()
-
-    for subset in combinations(range(n), k):
-        batch.append(subset)
-        if len(batch) == 50_000:
-            settle()
-    if batch:
-        settle()
+            best, found = batch[first], float(values[first])
     return best, found
+
+
+def _restricted(limits: Sequence[Limit], chosen: Indices, free: Indices) -> tuple[Limit, ...]:
+    """The limits as they bind the free languages once some are chosen."""
+    used = [float(limit.amount[chosen].sum()) for limit in limits]
+    return tuple(
+        Limit(limit.name, limit.amount[free], limit.low - amount, limit.high - amount)
+        for limit, amount in zip(limits, used, strict=True)
+    )
+
+
+def _within_reach(limits: Sequence[Limit], k: int) -> bool:
+    """Whether the k smallest amounts stay below each upper limit and the k largest above each lower one."""
+    for limit in limits:
+        ordered = np.sort(limit.amount)
+        if ordered[:k].sum() > limit.high + 1e-9 or ordered[len(ordered) - k :].sum() < limit.low - 1e-9:
+            return False
+    return True
+
+
+def _usable(limits: Sequence[Limit], k: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None]:
+    """Languages that fit with the k−1 smallest others, and pairs that do not fit with the k−2 smallest others."""
+    n = len(limits[0].amount)
+    fits = np.ones(n, dtype=bool)
+    clash = np.zeros((n, n), dtype=bool)
+    for limit in limits:
+        ordered = np.sort(limit.amount)
+        fits &= limit.amount + min(float(ordered[: k - 1].sum()), float(ordered[:k].sum())) <= limit.high + 1e-9
+        if k >= 2:
+            least = float(ordered[: k - 2].sum())
+            clash |= limit.amount[:, None] + limit.amount[None, :] + least > limit.high + 1e-9
+    return fits, clash if clash.any() else None
 
 
 @dataclass(slots=True)
@@ -79,6 +113,8 @@ def branch_and_bound(
     start_value: float,
     negative_type: bool,
     deadline: float,
+    limits: Sequence[Limit] = (),
+    required: Sequence[int] = (),
     gap: float = 0.0,
 ) -> Proof:
     """Best subset of size k by value Σ pair + Σ linear, with a proof or the bound reached at ``deadline``.
@@ -101,20 +137,31 @@ def branch_and_bound(
         """Decides or queues the subproblem: ``chosen`` are in, the rest comes from ``free``."""
         nonlocal best, value, done, counter, lost
         done += 1
-        for _ in range(20):
+        while True:
             rest = k - len(chosen)
             if rest < 0 or rest > len(free):
                 return
             base = float(pair[np.ix_(chosen, chosen)].sum()) / 2 + float(linear[chosen].sum())
+            binding = _restricted(limits, chosen, free)
+            if not _within_reach(binding, rest):
+                return
+            forbidden = None
+            if binding and rest:
+                fits, forbidden = _usable(binding, rest)
+                if not fits.all():
+                    free = free[fits]
+                    continue
             sub_linear = linear[free] + pair[np.ix_(chosen, free)].sum(axis=0)
             sub_pair = pair[np.ix_(free, free)]
             if comb(len(free), rest) <= ENUMERABLE:
-                picked, found = enumerate_subsets(sub_pair, sub_linear, rest) if rest else (free[:0], 0.0)
-                if base + found > value + 1e-12:
+                picked, found = enumerate_subsets(sub_pair, sub_linear, rest, binding)
+                if picked is not None and base + found > value + 1e-12:
                     best, value = np.sort(np.append(chosen, free[picked])), base + found
                 return
             late = time.perf_counter() > deadline
-            bound = _bound(sub_pair, sub_linear, rest, negative_type, threshold() - base, deadline, late)
+            bound = _bound(
+                sub_pair, sub_linear, rest, negative_type, threshold() - base, deadline, late, binding, forbidden
+            )
             if base + bound.value <= threshold():
                 return
             if late:
@@ -128,10 +175,8 @@ def branch_and_bound(
                 return
             chosen = np.sort(np.append(chosen, free[certain]))
             free = free[np.setdiff1d(possible, certain)]
-        counter += 1
-        lost = max(lost, parent)
 
-    settle(np.empty(0, dtype=np.int64), everything, np.inf)
+    settle(np.array(sorted(required), dtype=np.int64), np.setdiff1d(everything, list(required)), np.inf)
     while heap:
         negative, _, node = heap[0]
         if -negative <= threshold() or time.perf_counter() > deadline:
@@ -148,7 +193,15 @@ def branch_and_bound(
 
 
 def _bound(
-    pair: Matrix, linear: Vector, k: int, negative_type: bool, target: float, deadline: float, quick: bool
+    pair: Matrix,
+    linear: Vector,
+    k: int,
+    negative_type: bool,
+    target: float,
+    deadline: float,
+    quick: bool,
+    limits: Sequence[Limit],
+    forbidden: NDArray[np.bool_] | None,
 ) -> Bound:
     """The best bound worth its time for the size at hand."""
     n = len(linear)
@@ -160,4 +213,5 @@ def _bound(
         bound = tightest(bound, concave_bound(pair, linear, k, negative_type, steps, target))
     if bound.value <= target or quick or n > LARGEST_RELAXATION:
         return bound
-    return tightest(bound, positive_bound(pair, linear, k, target=target, deadline=deadline))
+    closer = positive_bound(pair, linear, k, limits, forbidden, target=target, deadline=deadline)
+    return tightest(bound, closer)

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xrealign.errors import ConfigError
-from xrealign.language import Language, codes_of
+from xrealign.language import Language, codes_of, parse_language
 
 DATA = Path(__file__).parent.parent / "data"
 MISSING = 255
@@ -74,9 +74,11 @@ def _rows_by_code(name: str, key: str) -> dict[str, int]:
 def rows_of(language: Language, name: str, key: str) -> list[int]:
     """Rows of the snapshot that describe ``language``: under its own code first, then its other codes."""
     index = _rows_by_code(name, key)
-    candidates = [*codes_of(language), MEMBER_OF_COLLECTION.get(language.iso, "")]
+    if language.iso in MEMBER_OF_COLLECTION:
+        language = parse_language(MEMBER_OF_COLLECTION[language.iso])
+    candidates = list(codes_of(language))
     if language.glottocode:
-        candidates.append(language.glottocode)
+        candidates.insert(0, language.glottocode)
     return list(dict.fromkeys(index[code] for code in candidates if code in index))
 
 
@@ -111,13 +113,58 @@ def _uriel_family(languages: Sequence[Language]) -> FeatureTable:
     data = _snapshot("uriel")
     rows = _first_rows(languages, "uriel", "langs")
     indptr, indices = data["family_indptr"].astype(np.int64), data["family_indices"]
-    chosen = [indices[indptr[row] : indptr[row + 1]] if row >= 0 else indices[:0] for row in rows]
+    chosen = [indices[indptr[row] : indptr[row + 1]] if row >= 0 else indices[:0] for row in rows.tolist()]
     used = np.unique(np.concatenate([*chosen, indices[:0]]))
     values = np.zeros((len(languages), len(used)), dtype=np.float32)
     for place, nodes in enumerate(chosen):
         values[place, np.searchsorted(used, nodes)] = 1
     values[[len(nodes) == 0 for nodes in chosen]] = np.nan
     return FeatureTable(tuple(languages), tuple(f"F_{node}" for node in used), values, "URIEL family nodes")
+
+
+def _by_glottocode(languages: Sequence[Language], name: str, key: str, source: str, fill: bool = True) -> FeatureTable:
+    """A table of one-byte values; gaps are filled from the language's other codes unless ``fill`` is false."""
+    data, names = _snapshot(name), _strings(name, "feats")
+    levels = np.full(256, np.nan, dtype=np.float32)
+    levels[:2] = (0, 1)
+    values = np.full((len(languages), len(names)), np.nan, dtype=np.float32)
+    for place, language in enumerate(languages):
+        for row in rows_of(language, name, "glottocodes"):
+            found = levels[data[key][row]]
+            values[place] = np.where(np.isnan(values[place]), found, values[place])
+            if not fill:
+                break
+    return FeatureTable(tuple(languages), names, values, source)
+
+
+def _urielplus_imputed(languages: Sequence[Language]) -> FeatureTable:
+    data, names = _snapshot("urielplus"), _strings("urielplus", "feats")
+    rows = _first_rows(languages, "urielplus", "glottocodes")
+    values = np.unpackbits(data["imputed"][np.maximum(rows, 0)], axis=1, count=len(names)).astype(np.float32)
+    values[rows < 0] = np.nan
+    return FeatureTable(tuple(languages), names, values, "URIEL+ 1.3.2, integrated, union, softImpute")
+
+
+def _urielplus_observed(languages: Sequence[Language]) -> FeatureTable:
+    return _by_glottocode(languages, "urielplus", "observed", "URIEL+ 1.3.2, integrated, union, own values")
+
+
+def _urielplus_union(languages: Sequence[Language]) -> FeatureTable:
+    source = "URIEL+ 1.3.2, integrated, union, dialects filled from their language"
+    return _by_glottocode(languages, "urielplus", "union", source)
+
+
+def _grambank(languages: Sequence[Language]) -> FeatureTable:
+    return _by_glottocode(languages, "grambank", "observed", "Grambank v1.0.3 as binarised by URIEL+ 1.3.2")
+
+
+def _script_features(languages: Sequence[Language]) -> FeatureTable:
+    return _by_glottocode(languages, "scripts", "observed", "ScriptSource features, URIEL+ 1.3.2")
+
+
+def uriel_points() -> NDArray[np.float64]:
+    """(299, 2) latitudes and longitudes of the points URIEL measures geography from, in degrees."""
+    return _snapshot("uriel")["points"].astype(np.float64)
 
 
 def coordinates(languages: Sequence[Language]) -> NDArray[np.float64]:
@@ -162,4 +209,9 @@ FEATURES = {
     "uriel-knn": _uriel_knn,
     "uriel-observed": _uriel_observed,
     "uriel-family": _uriel_family,
+    "urielplus-imputed": _urielplus_imputed,
+    "urielplus-observed": _urielplus_observed,
+    "urielplus-union": _urielplus_union,
+    "urielplus-script": _script_features,
+    "grambank": _grambank,
 }
