@@ -14,7 +14,7 @@ from torch import nn
 from xrealign.errors import ArtifactError, ConfigError
 from xrealign.model.folder import INDEX, SHARDS, write_shards
 from xrealign.model.layers import find_blocks
-from xrealign.model.starter import starter_folder
+from xrealign.model.starter import CONVERTER_VERSION, FILE_SHA256, starter_folder
 from xrealign.textio import write_atomic
 
 ATTENTIONS = ("sdpa", "eager", "flash_attention_2")
@@ -23,12 +23,11 @@ _WANTED = ("*.json", "*.safetensors", "*.model", "*.txt")
 
 @dataclass
 class Encoder:
-    """Model, tokenizer and where they came from; ``digest`` identifies the weights, config and tokenizer."""
+    """Model, tokenizer and the folder they came from."""
 
     model: Any
     tokenizer: Any
     folder: Path
-    digest: str
 
     @property
     def layers(self) -> int:
@@ -114,7 +113,7 @@ def load_encoder(name: str, revision: str | None = None, attention: str = "sdpa"
     elif missing:
         raise ArtifactError(f"{folder} lacks weights of its own architecture: {', '.join(missing[:3])} …")
     model.eval()
-    return Encoder(model, tokenizer, folder, folder_digest(folder))
+    return Encoder(model, tokenizer, folder)
 
 
 def _check_folder(folder: Path, name: str) -> None:
@@ -130,6 +129,17 @@ def _check_folder(folder: Path, name: str) -> None:
             f"encoder {name!r}: its config.json names code to run (auto_map), which is never done; "
             "use a checkpoint of an architecture that transformers itself knows"
         )
+
+
+def encoder_digest(name: str, revision: str | None = None) -> str:
+    """What identifies an encoder's weights, config and tokenizer, without loading it.
+
+    Raises:
+        ArtifactError: there is no such encoder.
+    """
+    if name == "starter":
+        return f"starter converter {CONVERTER_VERSION}, {FILE_SHA256}"
+    return folder_digest(resolve_encoder(name, revision))
 
 
 def folder_digest(folder: Path) -> str:

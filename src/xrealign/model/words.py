@@ -87,7 +87,9 @@ def word_spans(texts: Sequence[str], language: Language, tokenizer: Any) -> list
     spans = []
     for text, pairs in zip(texts, encodings, strict=True):
         kept = [(end - len(text[start:end].lstrip()), end) for start, end in pairs if text[start:end].strip()]
-        spans.append(np.array(kept, dtype=np.int32).reshape(-1, 2))
+        rows = np.array(kept, dtype=np.int32).reshape(-1, 2)
+        # Subwords that share characters (a lone word mark, the bytes of one character) make one word.
+        spans.append(rows[np.append(rows[1:, 0] >= rows[:-1, 1], True)[: len(rows)]])
     return spans
 
 

@@ -1,0 +1,111 @@
+"""The command line. Imports of the verbs wait until a command runs: ``--help`` must be there at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+# Two threads that spin while they wait make a step three times slower on a loaded machine; must be set before torch.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import typer
+
+from xrealign._version import __version__
+from xrealign.errors import ConfigError, XrealignError
+
+app = typer.Typer(
+    name="xrealign",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="""Make a multilingual encoder work in languages without labels, and find out whether it helped.
+
+    select languages → corpus → align words → realign → fine-tune → evaluate → measure → report
+
+    Start with `xrealign run configs/demo.toml`; `xrealign check` shows what a run would do and how long it takes.""",
+)
+ConfigPath = Annotated[
+    Path, typer.Argument(help="A TOML file: one experiment. See configs/ for examples.", metavar="CONFIG")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. realign.steps=100.")
+]
+
+
+@app.command("run")
+def run_command(config: ConfigPath, set_: Overrides = None) -> None:
+    """Runs an experiment from start to report; goes on where it was when run again.
+
+    Results are kept in `runs/` by what they were made from, so that a change in fine-tuning repeats nothing before it.
+    """
+    from xrealign.config import load_config
+    from xrealign.run import run
+    from xrealign.summing_up import print_run_report
+
+    print_run_report(run(load_config(config, set_ or [])))
+
+
+@app.command("check")
+def check_command(config: ConfigPath, set_: Overrides = None) -> None:
+    """Shows the settings in full, what a run would do, what is there already, and about how long the rest takes."""
+    from xrealign.check import check
+    from xrealign.config import load_config
+
+    print(check(load_config(config, set_ or [])))
+
+
+@app.command("show")
+def show_command(
+    run: Annotated[str, typer.Argument(help="A finished run: its name, or its folder.")],
+    runs: Annotated[Path, typer.Option(help="Where results are.")] = Path("runs"),
+) -> None:
+    """Shows the report of a finished run again."""
+    from xrealign.run import find_run
+    from xrealign.summing_up import print_run_report
+
+    print_run_report(find_run(run, runs))
+
+
+@app.command("doctor")
+def doctor_command() -> None:
+    """Shows what matters of this machine: versions, processors, GPU, caches, disk, data."""
+    from xrealign.doctor import doctor
+
+    print(doctor())
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"xrealign {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    context.obj = {"debug": debug}
+
+
+def main() -> None:
+    """Entry point: errors of the user's making are one line (or one for each mistake) and exit code 2."""
+    debug = "--debug" in sys.argv
+    try:
+        app()
+    except XrealignError as error:
+        if debug:
+            raise
+        lines = error.problems if isinstance(error, ConfigError) else [str(error)]
+        for line in lines:
+            print(f"error: {line}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)

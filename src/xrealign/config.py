@@ -1,0 +1,405 @@
+"""One TOML file is one experiment: read strictly, all mistakes told at once, each with line, value and expectation.
+
+Nothing that changes a result is inferred from a model's name. ``--set realign.steps=100`` overrides a key.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from xrealign.errors import ConfigError, LanguageError, did_you_mean
+from xrealign.language import parse_language
+
+
+def _language(text: str) -> str:
+    try:
+        return parse_language(text).tag
+    except LanguageError as error:
+        raise ValueError(str(error)) from None
+
+
+LanguageTag = Annotated[str, AfterValidator(_language)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+VERBS = ("select", "corpus", "align", "task", "realign", "finetune", "evaluate", "measure", "report")
+Freeze = Literal["none", "front", "back", "embeddings"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+class EncoderTable(_Table):
+    name: str = "starter"
+    """``starter``, a Hugging Face folder, or a name on the hub."""
+    revision: str | None = None
+    """Commit or tag, for a name on the hub."""
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    seen: Literal["xlm-r", "mbert", "unknown"] | list[LanguageTag] = "unknown"
+    """Languages of its pre-training, a named list or tags; only for grouping scores."""
+
+
+class SelectTable(_Table):
+    candidates: Literal["embedded"] | list[LanguageTag] = "embedded"
+    """Languages to choose from; ``embedded`` = those with embedded parallel text in every corpus source."""
+    k: Annotated[int, Field(ge=1)] = 10
+    """How many to choose; the source language counts in the distances but not in k."""
+    criterion: Literal["maxsum"] = "maxsum"
+    distance: Literal["uriel-featural"] = "uriel-featural"
+    languages: list[LanguageTag] | None = None
+    """The subset itself, to skip choosing."""
+
+
+class CorpusTable(_Table):
+    sources: Annotated[list[Literal["udhr", "cldr"]], Field(min_length=1)] | list[Literal["files"]] = ["udhr", "cldr"]
+    """Embedded texts to use, or ``["files"]`` for your own."""
+    files: dict[LanguageTag, str] | None = None
+    """Your parallel text: target language = path of a TSV (source, target), ``.txt`` with ``|||``, plain, .gz, .xz."""
+    held_out: Share = 0.25
+    """Share of the embedded items (segments, concepts) kept for measuring, in every language the same ones."""
+    max_pairs: Annotated[int, Field(ge=1)] | None = None
+    """Pairs of a language at most."""
+
+
+class AlignTable(_Table):
+    aligner: Literal["argmax", "dictionary", "none"] = "argmax"
+    """Mutual argmax on the encoder's vectors, dictionary links, or none (sentence mode)."""
+    layer: int = 8
+    """Layer of the vectors for argmax."""
+    dictionaries: dict[LanguageTag, str] | None = None
+    """Two-column TSV files for the dictionary aligner; without them the embedded concept names."""
+    drop_identical: bool = True
+    """Leave out links between identical words, as published."""
+    max_length: Annotated[int, Field(ge=8)] = 128
+
+
+class _Training(_Table):
+    batch_size: Annotated[int, Field(ge=1)]
+    steps: Annotated[int, Field(ge=0)]
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-5
+    schedule: Literal["constant", "linear"]
+    warmup: Share
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    clip: Annotated[float, Field(gt=0)] | None
+    freeze: Freeze
+    max_length: Annotated[int, Field(ge=8)] = 96
+    compact_vocabulary: bool = True
+    """Train on the embedding rows that occur; same result, half the memory."""
+    checkpoint_every: Annotated[int, Field(ge=1)] = 100
+    precision: Precision = "auto"
+
+
+class RealignTable(_Training):
+    objective: Literal["word", "sentence"] = "word"
+    steps: Annotated[int, Field(ge=0)] = 1000
+    """Optimiser steps; 0 leaves the encoder as it is."""
+    batch_size: Annotated[int, Field(ge=2)] = 16
+    """Sentence pairs a step."""
+    temperature: Annotated[float, Field(gt=0)] = 0.1
+    negatives: Literal["strong", "weak"] = "strong"
+    """Against words of both languages, or of the other one only."""
+    layer: int = -1
+    """Layer the objective reads; -1 = the last. (The published code reads the last but one.)"""
+    pooling: Literal["first", "mean", "sum"] = "mean"
+    """Subwords to word vectors."""
+    sentence_pooling: Literal["words", "subwords"] = "words"
+    projection: Literal["mlp", "none"] = "mlp"
+    freeze: Freeze = "front"
+    schedule: Literal["constant", "linear"] = "constant"
+    warmup: Share = 0.0
+    clip: Annotated[float, Field(gt=0)] | None = None
+    control: bool = True
+    """Also train the control without parallel data: same steps, each source sentence paired with itself."""
+
+
+class FinetuneTable(_Training):
+    head_rate: Annotated[float, Field(gt=0)] = 1.0
+    """Learning rate of the new head, as a multiple of ``learning_rate``."""
+    steps: Annotated[int, Field(ge=1)] = 1000
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    freeze: Freeze = "none"
+    schedule: Literal["constant", "linear"] = "linear"
+    warmup: Share = 0.1
+    clip: Annotated[float, Field(gt=0)] | None = 1.0
+
+
+class TaskTable(_Table):
+    name: str = "intents"
+    """``intents`` (embedded), or any name for your own files."""
+    train: str | None = None
+    """Your labelled sentences of the source language: TSV of label, text."""
+    dev: str | None = None
+    tests: dict[LanguageTag, str] | None = None
+    """Your test files by language, the source language among them."""
+    train_size: Annotated[int, Field(ge=1)] = 6000
+    dev_size: Annotated[int, Field(ge=0)] = 600
+    test_size: Annotated[int, Field(ge=1)] = 200
+    """Test sentences of a language at most."""
+    targets: list[LanguageTag] | None = None
+    """Languages to test; without it all that the task has."""
+
+
+class MeasureTable(_Table):
+    layer: int = -1
+    max_concepts: Annotated[int, Field(ge=2)] = 400
+    """Held-out concepts for word retrieval at most."""
+    max_length: Annotated[int, Field(ge=8)] = 128
+
+
+class Config(_Table):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    """Name of the run's folder: letters, digits, dot, dash, underscore."""
+    seed: Annotated[int, Field(ge=0)] = 17
+    source: LanguageTag = "eng_Latn"
+    """The labelled language."""
+    runs: str = "runs"
+    """Where results go."""
+    encoder: EncoderTable = EncoderTable()
+    select: SelectTable = SelectTable()
+    corpus: CorpusTable = CorpusTable()
+    align: AlignTable = AlignTable()
+    realign: RealignTable = RealignTable()
+    task: TaskTable = TaskTable()
+    finetune: FinetuneTable = FinetuneTable()
+    measure: MeasureTable = MeasureTable()
+
+
+def _keys_of(table: Any) -> list[str]:
+    return list(getattr(table, "model_fields", ()))
+
+
+_ALL_KEYS = {key for t in (Config, *(f.annotation for f in Config.model_fields.values())) for key in _keys_of(t)}
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Reads a TOML file, applies ``table.key=value`` overrides, and checks everything.
+
+    Paths inside are relative to the file's folder, ``runs`` to the working folder.
+
+    Raises:
+        ConfigError: one line for each mistake found, all of them.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text("utf-8")
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(_syntax(path, str(error))) from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(f"{path}: cannot be read: {reason}") from None
+    places, problems = _apply(raw, overrides)
+    problems += _semantic_problems(raw, path, text, places)
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        problems = [_describe(item, path, text, places) for item in _told_once(error.errors())] + problems
+        raise ConfigError(problems) from None
+    if problems:
+        raise ConfigError(problems)
+    return _with_paths(config, path.parent)
+
+
+def _syntax(path: Path, message: str) -> str:
+    where = re.search(r"\(at line (\d+), column (\d+)\)", message)
+    if not where:
+        return f"{path}: not a TOML file: {message}"
+    return f"{path}:{where[1]}: not TOML at column {where[2]}: {message[: where.start()].strip()}"
+
+
+def _apply(raw: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Writes overrides into ``raw``; returns where each overridden key came from, and what could not be read."""
+    places: dict[str, str] = {}
+    problems = []
+    for item in overrides:
+        key, found, value = item.partition("=")
+        parts = key.strip().split(".")
+        table: Any = raw
+        for part in parts[:-1]:
+            table = table.setdefault(part, {}) if isinstance(table, dict) else None
+        if not found or not all(parts) or not isinstance(table, dict):
+            problems.append(f"--set {item}: expected table.key=value, such as realign.steps=100")
+            continue
+        try:
+            table[parts[-1]] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            table[parts[-1]] = value.strip()  # a bare word is text
+        places[".".join(parts)] = f"--set {item}"
+    return places, problems
+
+
+def _place(loc: Sequence[Any], path: Path, text: str, places: dict[str, str]) -> str:
+    """``file:line: key``, or the override that set the key."""
+    names = [part for part in loc if isinstance(part, str) and not part.startswith(("list[", "literal[", "["))]
+    key = ".".join(names)
+    for end in range(len(names), 0, -1):
+        if ".".join(names[:end]) in places:
+            return places[".".join(names[:end])]
+    line = _line_of(names, text)
+    return f"{path}:{line}: {key}" if line else f"{path}: {key}"
+
+
+def _line_of(names: Sequence[str], text: str) -> int | None:
+    """Line of a key, of its table when the key is missing, or None. Only for messages: TOML itself keeps no lines."""
+    table, best, depth = "", None, 0
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line):
+            table = header[1].replace('"', "").replace(" ", "")
+            here = table.split(".")
+        elif found := re.match(r"\s*([A-Za-z0-9_.\-\"']+)\s*=", line):
+            here = [*filter(None, table.split(".")), *found[1].replace('"', "").replace("'", "").split(".")]
+        else:
+            continue
+        if len(here) > depth and list(names[: len(here)]) == here:
+            best, depth = number, len(here)
+    return best
+
+
+def _told_once(errors: Sequence[Any]) -> list[dict[str, Any]]:
+    """One mistake in a key that takes a word or a list is reported for both; keep the one that fits the value."""
+    kept = []
+    for error in errors:
+        key = [part for part in error["loc"] if isinstance(part, str) and "[" not in part and part in _ALL_KEYS]
+        wrong_kind = (error["type"] == "literal_error" and isinstance(error["input"], list)) or (
+            error["type"] == "list_type" and isinstance(error["input"], str)
+        )
+        others = [e for e in errors if e is not error and [p for p in e["loc"] if p in _ALL_KEYS] == key]
+        if not (wrong_kind and others):
+            kept.append(dict(error))
+    return kept
+
+
+def _describe(error: dict[str, Any], path: Path, text: str, places: dict[str, str]) -> str:
+    place = _place(error["loc"], path, text, places)
+    kind, value = error["type"], error["input"]
+    shown = place if place.startswith("--set") else f"{place} = {_shown(value)}"
+    if kind == "extra_forbidden":
+        known = _known_keys([p for p in error["loc"][:-1] if isinstance(p, str)])
+        hint = did_you_mean(str(error["loc"][-1]), known)
+        return f"{place}: there is no such key{hint or '; expected one of ' + ', '.join(known)}"
+    if kind == "missing":
+        return f"{place}: this key is required"
+    if kind == "literal_error":
+        expected = error["ctx"]["expected"]
+        hint = did_you_mean(str(value), re.findall(r"'([^']*)'", expected))
+        return f"{shown}: expected {expected}{hint}"
+    if kind == "value_error":
+        return f"{shown}: {error['ctx']['error']}"
+    return f"{shown}: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _known_keys(loc: Sequence[str]) -> list[str]:
+    model: Any = Config
+    for part in loc:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)
+
+
+def _semantic_problems(raw: dict[str, Any], path: Path, text: str, places: dict[str, str]) -> list[str]:
+    """What single keys cannot show: keys that do not fit each other, files that are not there."""
+
+    def get(table: str, key: str, default: Any = None) -> Any:
+        part = raw.get(table)
+        return part.get(key, default) if isinstance(part, dict) else default
+
+    def at(*loc: str) -> str:
+        return _place(loc, path, text, places)
+
+    problems = []
+    candidates, k = get("select", "candidates"), get("select", "k", 10)
+    if isinstance(candidates, list) and isinstance(k, int) and k > len(candidates):
+        problems.append(f"{at('select', 'k')} = {k}: there are only {len(candidates)} candidates")
+    for table, key in (("select", "candidates"), ("select", "languages"), ("task", "targets")):
+        problems += [f"{at(table, key)}: {problem}" for problem in _twice(get(table, key))]
+    if get("realign", "objective", "word") == "word" and get("align", "aligner", "argmax") == "none":
+        problems.append(
+            f'{at("align", "aligner")} = "none": realign.objective = "word" needs links; '
+            'choose an aligner, or objective = "sentence"'
+        )
+    if raw.get("name") in VERBS:
+        problems.append(
+            f"{at('name')} = {raw['name']!r}: results of that verb are kept under this name; choose another"
+        )
+    own = get("corpus", "sources") == ["files"]
+    if own and not get("corpus", "files"):
+        problems.append(f'{at("corpus", "sources")} = ["files"]: corpus.files must name a file for each language')
+    if get("task", "name", "intents") != "intents" and not (get("task", "train") and get("task", "tests")):
+        problems.append(f"{at('task', 'name')}: a task of your own needs task.train and task.tests")
+    for table, key in (("corpus", "files"), ("align", "dictionaries"), ("task", "tests")):
+        named = get(table, key)
+        for language, file in named.items() if isinstance(named, dict) else ():
+            if isinstance(file, str) and not (path.parent / file).is_file():
+                problems.append(f"{at(table, key, language)} = {file!r}: there is no such file")
+    for key in ("train", "dev"):
+        file = get("task", key)
+        if isinstance(file, str) and not (path.parent / file).is_file():
+            problems.append(f"{at('task', key)} = {file!r}: there is no such file")
+    return problems
+
+
+def _twice(names: Any) -> list[str]:
+    seen: dict[str, str] = {}
+    problems = []
+    for name in names if isinstance(names, list) else ():
+        try:
+            tag = parse_language(name).tag if isinstance(name, str) else str(name)
+        except LanguageError:
+            continue  # told by the key's own check
+        if tag in seen:
+            problems.append(f"{seen[tag]!r} and {name!r} are the same language, {tag}")
+        seen[tag] = str(name)
+    return problems
+
+
+def _with_paths(config: Config, base: Path) -> Config:
+    """The configuration with the user's file names made independent of where the command runs."""
+
+    def moved(files: dict[str, str] | None) -> dict[str, str] | None:
+        return None if files is None else {language: str(base / file) for language, file in files.items()}
+
+    task, name = config.task, config.encoder.name
+    local = base / name
+    return config.model_copy(
+        update={
+            "encoder": config.encoder.model_copy(update={"name": str(local) if local.is_dir() else name}),
+            "corpus": config.corpus.model_copy(update={"files": moved(config.corpus.files)}),
+            "align": config.align.model_copy(update={"dictionaries": moved(config.align.dictionaries)}),
+            "task": task.model_copy(
+                update={
+                    "train": task.train and str(base / task.train),
+                    "dev": task.dev and str(base / task.dev),
+                    "tests": moved(task.tests),
+                }
+            ),
+        }
+    )
+
+
+def to_toml(config: Config) -> str:
+    """The resolved configuration as TOML, every key written out."""
+    lines = []
+    tables = []
+    for key, value in config.model_dump(exclude_none=True).items():
+        (tables if isinstance(value, dict) else lines).append((key, value))
+    text = [f"{key} = {_toml_value(value)}" for key, value in lines]
+    for name, table in tables:
+        text += ["", f"[{name}]", *(f"{key} = {_toml_value(value)}" for key, value in table.items())]
+    return "\n".join(text) + "\n"
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(k)} = {_toml_value(v)}" for k, v in value.items()) + " }"
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,42 @@
+"""Retrieval between two languages: is a sentence's nearest neighbour across the border its translation?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+def centre(vectors: Array) -> Array:
+    """Vectors less their mean: what language-mean centring leaves (Libovický et al. 2020, arXiv 2004.05160)."""
+    return vectors - vectors.mean(axis=0, keepdims=True, dtype=np.float64).astype(vectors.dtype)
+
+
+def unit(vectors: Array) -> Array:
+    """Rows scaled to length 1; a row of zeros stays one."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+
+
+def retrieval_hits(queries: Array, candidates: Array, chunk: int = 4096) -> Array:
+    """Whether candidate n has the highest cosine to query n, for every n. *Shape:* (N, D), (N, D) → (N,) bool
+
+    A tie with another candidate is a miss: a measure must not reward vectors that are all the same.
+    """
+    left, right = unit(queries), unit(candidates)
+    hits = np.zeros(len(left), dtype=bool)
+    for start in range(0, len(left), chunk):
+        cosine = left[start : start + chunk] @ right.T
+        rows = np.arange(len(cosine))
+        own = cosine[rows, start + rows].copy()
+        cosine[rows, start + rows] = -np.inf
+        hits[start : start + chunk] = own > cosine.max(axis=1, initial=-np.inf)
+    return hits
+
+
+def retrieval_accuracy(src: Array, tgt: Array) -> dict[str, float]:
+    """Share of translations found, both directions. *Shape:* (N, D) each, row n translates row n."""
+    forward, backward = retrieval_hits(src, tgt), retrieval_hits(tgt, src)
+    return {"src_to_tgt": float(forward.mean()), "tgt_to_src": float(backward.mean())}

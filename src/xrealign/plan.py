@@ -1,0 +1,183 @@
+"""From a configuration to the list of results a run needs, with their fingerprints, before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from xrealign import stages
+from xrealign.config import Config
+from xrealign.store import Stage, file_digest
+
+BASELINE, CONTROL, REALIGNED = "baseline", "control", "realigned"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Stages in the order in which they run, by key: ``select``, ``realign control``, ``evaluate baseline`` …"""
+
+    config: Config
+    stages: dict[str, Stage]
+    runs: Path
+
+    def folder(self, key: str) -> Path:
+        """Where a stage's result is."""
+        return self.stages[key].folder(self.runs)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The trainings that are compared."""
+        return tuple(key.removeprefix("finetune ") for key in self.stages if key.startswith("finetune "))
+
+
+def make_plan(config: Config) -> Plan:
+    """The stages of a run.
+
+    Raises:
+        ArtifactError: the encoder is not to be had.
+        DataError: a file of the configuration cannot be read.
+    """
+    from xrealign.model.encoder import encoder_digest
+
+    runs = Path(config.runs)
+    plan = Plan(config, {}, runs)
+    dump = config.model_dump()
+    encoder = {"encoder": encoder_digest(config.encoder.name, config.encoder.revision)}
+    attention = {"attention": config.encoder.attention}
+    shared = {"source": config.source, "seed": config.seed}
+
+    def add(key: str, settings: dict[str, Any], inputs: dict[str, str], make: Callable[..., Any]) -> str:
+        plan.stages[key] = Stage(key.split()[0], key, settings, inputs, make)
+        return plan.stages[key].fingerprint
+
+    text = _text_digests(config)
+    select = add(
+        "select",
+        {**shared, "select": dump["select"], "sources": dump["corpus"]["sources"]},
+        {**text, "typology": _typology_digest()},
+        lambda out, work: stages.make_select(config, out),
+    )
+    corpus = add(
+        "corpus",
+        {"source": config.source, "corpus": _without(dump["corpus"], "files")},
+        {**text, "select": select},
+        lambda out, work: stages.make_corpus(config, plan.folder("select"), out),
+    )
+    align = add(
+        "align",
+        {"source": config.source, "align": _without(dump["align"], "dictionaries"), "held": config.corpus.held_out}
+        | attention,
+        {**encoder, **text, "corpus": corpus},
+        lambda out, work: stages.make_align(config, plan.folder("corpus"), out),
+    )
+    task = add(
+        "task",
+        {**shared, "task": _without(dump["task"], "train", "dev", "tests")},
+        _task_digests(config),
+        lambda out, work: stages.make_task(config, out),
+    )
+    encoders: dict[str, str] = {}
+    for method in _realigned_methods(config):
+        encoders[method] = add(
+            f"realign {method}",
+            {
+                "seed": config.seed,
+                "realign": _without(dump["realign"], "control"),
+                "without_parallel": method == CONTROL,
+            }
+            | attention,
+            {**encoder, "align": align},
+            partial(_realign, plan, method),
+        )
+    for method in (BASELINE, *encoders):
+        finetuned = add(
+            f"finetune {method}",
+            {"seed": config.seed, "finetune": dump["finetune"]} | attention,
+            {"task": task, **({"encoder": encoders[method]} if method in encoders else encoder)},
+            partial(_finetune, plan, method),
+        )
+        add(
+            f"evaluate {method}",
+            {**shared, "method": method, "max_length": config.finetune.max_length}
+            | attention
+            | ({"corpus": _without(dump["corpus"], "files")} if method == BASELINE else {}),
+            {"task": task, "model": finetuned, **(text if method == BASELINE else {})},
+            partial(_evaluate, plan, method),
+        )
+    for method in (BASELINE, *encoders):
+        add(
+            f"measure {method}",
+            {**shared, "method": method, "measure": dump["measure"]} | {"held_out": config.corpus.held_out} | attention,
+            {**_text_digests(config, embedded_only=True), "task": task, "select": select}
+            | ({"encoder": encoders[method]} if method in encoders else encoder),
+            partial(_measure, plan, method),
+        )
+    return plan
+
+
+def _realigned_methods(config: Config) -> tuple[str, ...]:
+    if config.realign.steps == 0:
+        return ()
+    return (REALIGNED, CONTROL) if config.realign.control else (REALIGNED,)
+
+
+def _realign(plan: Plan, method: str, out: Path, work: Path) -> stages.Facts:
+    return stages.make_realign(plan.config, plan.folder("align"), out, work, control=method == CONTROL)
+
+
+def _finetune(plan: Plan, method: str, out: Path, work: Path) -> stages.Facts:
+    return stages.make_finetune(plan.config, plan.folder("task"), _encoder_folder(plan, method), out, work)
+
+
+def _evaluate(plan: Plan, method: str, out: Path, _work: Path) -> stages.Facts:
+    from xrealign.scoring import make_evaluate
+
+    return make_evaluate(plan.config, plan.folder("task"), plan.folder(f"finetune {method}"), out, method)
+
+
+def _measure(plan: Plan, method: str, out: Path, _work: Path) -> stages.Facts:
+    from xrealign.scoring import make_measure
+    from xrealign.tasks.task import task_from_json
+
+    task = task_from_json((plan.folder("task") / "task.json").read_text("utf-8"))
+    languages = sorted({*task.tests, *stages.read_subset(plan.folder("select"))})
+    return make_measure(plan.config, languages, _encoder_folder(plan, method), out, method)
+
+
+def _encoder_folder(plan: Plan, method: str) -> Path | None:
+    """The realigned encoder, or None for the one the configuration names."""
+    return None if method == BASELINE else plan.folder(f"realign {method}")
+
+
+def _without(table: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """A table without file names: what counts is what is in the files, told by their digests."""
+    return {key: value for key, value in table.items() if key not in keys}
+
+
+def _text_digests(config: Config, embedded_only: bool = False) -> dict[str, str]:
+    from xrealign.corpus.embedded import DATA
+
+    digests = {"embedded": file_digest(DATA / "embedded.json")}
+    if embedded_only:
+        return digests
+    for table, files in (("corpus", config.corpus.files), ("dictionary", config.align.dictionaries)):
+        digests |= {f"{table} {language}": file_digest(Path(file)) for language, file in sorted((files or {}).items())}
+    return digests
+
+
+def _task_digests(config: Config) -> dict[str, str]:
+    settings = config.task
+    if settings.name == "intents":
+        return {package: metadata.version(package) for package in ("home-assistant-intents", "hassil")}
+    files = {"train": settings.train, "dev": settings.dev, **(settings.tests or {})}
+    return {key: file_digest(Path(file)) for key, file in files.items() if file}
+
+
+def _typology_digest() -> str:
+    from xrealign.select.features import DATA
+
+    return ",".join(file_digest(path)[:16] for path in sorted(DATA.glob("typology_*.npz")))

@@ -1,0 +1,150 @@
+"""Runs a plan: makes what is missing, in order, tells what came of each stage, and lays out the run's folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from xrealign.config import Config, to_toml
+from xrealign.errors import ArtifactError, did_you_mean
+from xrealign.model.folder import link_or_copy
+from xrealign.plan import REALIGNED, Plan, make_plan
+from xrealign.progress import say
+from xrealign.store import MANIFEST, Stage, build, fingerprint, is_done, read_manifest, rebuild_if_damaged
+
+RUN_FILE = "run.json"
+
+
+def run(config: Config) -> Path:
+    """Brings every result of a configuration into being and returns the run's folder.
+
+    What is there already is not made again; a killed run goes on where it was.
+    """
+    plan = make_plan(config)
+    for stage in plan.stages.values():
+        rebuild_if_damaged(stage, plan.runs)
+    folder = plan.runs / config.name
+    if is_current(plan, folder):
+        say(f"all {len(plan.stages)} results and the report are there already; nothing to do")
+        return folder
+    start = time.perf_counter()
+    for number, (key, stage) in enumerate(plan.stages.items(), 1):
+        head = f"[{number}/{len(plan.stages)}] {key}"
+        if is_done(stage, plan.runs):
+            say(f"{head}: there already")
+            continue
+        say(head)
+        manifest = read_manifest(build(stage, plan.runs))
+        _note(plan, {"stage": key, "seconds": manifest["seconds"], "folder": str(stage.folder(plan.runs))})
+        say(f"  {summary(key, manifest)} ({manifest['seconds']:.0f} s)")
+    lay_out(plan, folder)
+    say(f"report: {folder / 'report.html'}; encoder: {folder / 'encoder'} ({time.perf_counter() - start:.0f} s in all)")
+    return folder
+
+
+def _note(plan: Plan, event: dict[str, Any]) -> None:
+    """A line for machines."""
+    path = plan.runs / ".work" / f"{plan.config.name}.events.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"time": time.time()} | event) + "\n")
+
+
+def report_fingerprint(plan: Plan) -> str:
+    """Changes when any result, the run's name or its grouping of languages does."""
+    config = plan.config
+    settings = {"name": config.name, "seen": config.encoder.seen, "config": to_toml(config)}
+    return fingerprint("report", 1, settings, {key: stage.fingerprint for key, stage in plan.stages.items()})
+
+
+def is_current(plan: Plan, folder: Path) -> bool:
+    """Whether the run's folder shows exactly these results, and they are all there."""
+    try:
+        known = json.loads((folder / RUN_FILE).read_text("utf-8"))["fingerprint"]
+    except (OSError, ValueError, KeyError):
+        return False
+    return known == report_fingerprint(plan) and all(is_done(stage, plan.runs) for stage in plan.stages.values())
+
+
+def summary(key: str, manifest: dict[str, Any]) -> str:
+    """What came of a stage, in a few words for people."""
+    facts = manifest["facts"]
+    verb = key.split()[0]
+    if verb == "select":
+        gap = (
+            ""
+            if facts.get("optimal", True)
+            else f", at most {facts['bound'] / facts['value'] - 1:.1%} below the optimum"
+        )
+        return f"{', '.join(facts['subset'])}{gap}"
+    if verb == "corpus":
+        return f"{sum(facts['pairs'].values()):,} sentence pairs in {len(facts['pairs'])} languages"
+    if verb == "align":
+        return f"{sum(facts['links'].values()):,} links, {facts['identical_links_dropped']:,} between identical words dropped"
+    if verb == "task":
+        return f"{facts['train']:,} training sentences with {facts['labels']} labels, tests in {len(facts['test'])} languages"
+    if verb in ("realign", "finetune"):
+        rows = facts["history"]
+        name = next(n for n in rows[0] if n not in ("step", "rate")) if rows else ""
+        return f"{rows[-1]['step']} steps, loss {rows[0][name]:.3f} → {rows[-1][name]:.3f}" if rows else "no steps"
+    if verb == "evaluate":
+        return f"{facts['sentences']:,} sentences in {facts['languages']} languages"
+    return f"{facts['texts']:,} texts in {facts['languages']} languages at layer {facts['layer']}"
+
+
+def lay_out(plan: Plan, folder: Path) -> None:
+    """Writes the run's folder aside and renames it: report, scores, the realigned encoder, what made them."""
+    from xrealign.summing_up import write_run_report
+
+    aside = folder.parent / f".{folder.name}.{os.getpid()}"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    try:
+        card = write_run_report(plan, aside)
+        if REALIGNED in plan.methods:
+            encoder = aside / "encoder"
+            encoder.mkdir()
+            for path in sorted(plan.folder(f"realign {REALIGNED}").iterdir()):
+                if path.name != MANIFEST:
+                    link_or_copy(path, encoder / path.name)
+            (encoder / "README.md").write_text(card, "utf-8")
+        (aside / "config.toml").write_text(to_toml(plan.config), "utf-8")
+        facts = {
+            "fingerprint": report_fingerprint(plan),
+            "name": plan.config.name,
+            "stages": {
+                key: {"folder": os.path.relpath(stage.folder(plan.runs), folder), "seconds": _seconds(stage, plan.runs)}
+                for key, stage in plan.stages.items()
+            },
+        }
+        (aside / RUN_FILE).write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+        events = plan.runs / ".work" / f"{plan.config.name}.events.jsonl"
+        if events.is_file():
+            shutil.copyfile(events, aside / "events.jsonl")
+        if folder.exists():
+            shutil.rmtree(folder)
+        aside.rename(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _seconds(stage: Stage, runs: Path) -> float:
+    return float(read_manifest(stage.folder(runs))["seconds"])
+
+
+def find_run(name: str, runs: Path) -> Path:
+    """The folder of a finished run, from its name or path.
+
+    Raises:
+        ArtifactError: there is none; names the nearest, and those there are.
+    """
+    for folder in (Path(name), runs / name):
+        if (folder / RUN_FILE).is_file():
+            return folder
+    known = sorted(path.parent.name for path in runs.glob(f"*/{RUN_FILE}"))
+    there = f"; finished runs: {', '.join(known)}" if known else f"; there is no finished run in {runs}"
+    raise ArtifactError(f"no finished run {name!r}{did_you_mean(name, known) or there}")

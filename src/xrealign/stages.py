@@ -1,0 +1,293 @@
+"""What each stage of a run does: reads its inputs' folders, writes its own. `xrealign.plan` strings them together.
+
+A maker gets the configuration and the folders of its inputs, writes into ``out``, keeps checkpoints in ``work`` and
+returns the facts that its manifest will state.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xrealign.config import Config
+from xrealign.errors import ConfigError, DataError
+from xrealign.language import Language, parse_language
+from xrealign.progress import say, track
+from xrealign.types import Bitext
+
+Facts = dict[str, Any]
+UDHR, CLDR = "udhr", "cldr"
+
+
+def embedded_tables(sources: list[str] | list[Any]) -> list[Any]:
+    """The embedded multi-parallel tables that a corpus is made from."""
+    from xrealign.corpus.embedded import cldr_names, udhr_segments
+
+    return [{UDHR: udhr_segments, CLDR: cldr_names}[source]() for source in sources if source != "files"]
+
+
+def select_candidates(config: Config) -> list[Language]:
+    """The languages to choose from: those named, or those that every corpus source has; never the source language."""
+    source = parse_language(config.source)
+    if config.select.candidates != "embedded":
+        found = [parse_language(tag) for tag in config.select.candidates]
+    elif config.corpus.files:
+        found = [parse_language(tag) for tag in config.corpus.files]
+    else:
+        found = sorted(set.intersection(*(set(table.texts) for table in embedded_tables(config.corpus.sources))))
+    return [language for language in found if language != source]
+
+
+def make_select(config: Config, out: Path) -> Facts:
+    """Chooses the subset; writes ``subset.json``."""
+    source = parse_language(config.source)
+    if config.select.languages is not None:
+        chosen = [parse_language(tag) for tag in config.select.languages]
+        facts: Facts = {"subset": [language.tag for language in chosen], "reason": "named in the configuration"}
+    else:
+        from xrealign.select import select_languages
+
+        candidates = select_candidates(config)
+        if config.select.k > len(candidates):
+            raise ConfigError(f"select.k = {config.select.k}: there are only {len(candidates)} candidates")
+        selection = select_languages(
+            candidates,
+            config.select.k,
+            fixed=[source],
+            criterion=config.select.criterion,
+            distance=config.select.distance,
+            seed=config.seed,
+        )
+        facts = {
+            "subset": [language.tag for language in selection.subset],
+            "reason": (
+                f"{config.select.criterion} on {config.select.distance}: of {len(candidates)} candidates the "
+                f"{config.select.k} whose distances to each other and to {source.name} add up to most"
+            ),
+            "value": selection.value,
+            "bound": selection.bound,
+            "optimal": selection.optimal,
+            "candidates": [language.tag for language in candidates],
+        }
+    (out / "subset.json").write_text(json.dumps(facts, indent=1), "utf-8")
+    return facts
+
+
+def read_subset(folder: Path) -> list[Language]:
+    """The languages a select stage chose."""
+    return [parse_language(tag) for tag in json.loads((folder / "subset.json").read_text("utf-8"))["subset"]]
+
+
+def training_bitexts(config: Config, language: Language) -> list[tuple[Bitext, Counter[str]]]:
+    """Pairs to realign on in one language, by source of text, with what was left out and why."""
+    from xrealign.corpus.embedded import held_out, training_bitext
+    from xrealign.corpus.readers import read_bar, read_tsv
+
+    source = parse_language(config.source)
+    if config.corpus.files:
+        if language.tag not in config.corpus.files:
+            raise DataError(f"corpus.files has no file for {language.tag}, which is in the subset")
+        path = Path(config.corpus.files[language.tag])
+        read = read_bar if path.name.split(".")[1:2] == ["txt"] else read_tsv
+        return [(read(path, source, language), Counter())]
+    tables = embedded_tables(config.corpus.sources)
+    have = [table for table in tables if language in table.texts and source in table.texts]
+    if not have:
+        raise DataError(f"none of {', '.join(config.corpus.sources)} has text in both {source.tag} and {language.tag}")
+    return [training_bitext(t, source, language, held_out(t.ids, config.corpus.held_out)) for t in have]
+
+
+def make_corpus(config: Config, select: Path, out: Path) -> Facts:
+    """Collects sentence pairs of the source language and each language of the subset; writes ``pairs.parquet``."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows: dict[str, list[str]] = {name: [] for name in ("id", "language", "src", "tgt", "origin")}
+    pairs: dict[str, int] = {}
+    left_out: dict[str, dict[str, int]] = {}
+    for language in read_subset(select):
+        found = [(bitext.origin, pair) for bitext, _ in training_bitexts(config, language) for pair in bitext]
+        left_out[language.tag] = dict(sum((c for _, c in training_bitexts(config, language)), Counter()))
+        if config.corpus.max_pairs is not None and len(found) > config.corpus.max_pairs:
+            left_out[language.tag]["over corpus.max_pairs"] = len(found) - config.corpus.max_pairs
+            found.sort(key=lambda item: hashlib.sha256(item[1].id.encode()).digest())
+            found = found[: config.corpus.max_pairs]
+        pairs[language.tag] = len(found)
+        for origin, pair in found:
+            for name, value in zip(rows, (pair.id, language.tag, pair.src, pair.tgt, origin), strict=True):
+                rows[name].append(value)
+    pq.write_table(pa.table(rows), out / "pairs.parquet", compression="zstd")
+    return {"pairs": pairs, "left_out": left_out}
+
+
+def make_align(config: Config, corpus: Path, out: Path) -> Facts:
+    """Finds words and the links between them; writes ``aligned.parquet``."""
+    import pyarrow.parquet as pq
+
+    from xrealign.align.aligned import AlignedTexts, write_aligned
+    from xrealign.model.encoder import load_encoder
+    from xrealign.model.words import segmentation_name, word_spans
+
+    table = pq.read_table(corpus / "pairs.parquet").to_pydict()
+    encoder = load_encoder(config.encoder.name, config.encoder.revision, config.encoder.attention)
+    tags = np.array(table["language"])
+    source = parse_language(config.source)
+    src_spans = word_spans(table["src"], source, encoder.tokenizer)
+    tgt_spans: list[Any] = [None] * len(tags)
+    links: list[Any] = [np.zeros((0, 2), dtype=np.int32)] * len(tags)
+    for tag in dict.fromkeys(table["language"]):
+        rows = np.flatnonzero(tags == tag).tolist()
+        spans = word_spans([table["tgt"][row] for row in rows], parse_language(tag), encoder.tokenizer)
+        for row, span in zip(rows, spans, strict=True):
+            tgt_spans[row] = span
+    texts = AlignedTexts(table["id"], table["language"], table["src"], table["tgt"], src_spans, tgt_spans, links)
+    dropped = 0
+    if config.align.aligner != "none":
+        found = _argmax(config, encoder, texts) if config.align.aligner == "argmax" else _dictionary(config, texts)
+        if config.align.drop_identical:
+            found, dropped = _without_identical(texts, found)
+        texts = dataclasses.replace(texts, links=found)
+    write_aligned(texts, out)
+    linked: Counter[str] = Counter()
+    for tag, part in zip(table["language"], texts.links, strict=True):
+        linked[tag] += len(part)
+    return {
+        "aligner": config.align.aligner,
+        "links": dict(linked),
+        "identical_links_dropped": dropped,
+        "words": {tag: segmentation_name(parse_language(tag)) for tag in dict.fromkeys(table["language"])},
+    }
+
+
+def _argmax(config: Config, encoder: Any, texts: Any) -> list[Any]:
+    from xrealign.align.embedding import argmax_links
+    from xrealign.model.layers import resolve_layer
+
+    layer = resolve_layer(config.align.layer, encoder.layers)
+    return argmax_links(encoder, texts.src, texts.src_spans, texts.tgt, texts.tgt_spans, layer, config.align.max_length)
+
+
+def _dictionary(config: Config, texts: Any) -> list[Any]:
+    from xrealign.align.lexical import dictionary_links
+    from xrealign.corpus.dictionary import concept_dictionary, read_dictionary
+    from xrealign.corpus.embedded import cldr_names, held_out
+
+    source = parse_language(config.source)
+    held = held_out(cldr_names().ids, config.corpus.held_out)
+    links: list[Any] = [None] * len(texts)
+    for tag in dict.fromkeys(texts.languages):
+        language = parse_language(tag)
+        if config.align.dictionaries is None:
+            dictionary = concept_dictionary(source, language, held)
+        elif tag in config.align.dictionaries:
+            dictionary = read_dictionary(config.align.dictionaries[tag], source, language)
+        else:
+            raise DataError(f"align.dictionaries has no file for {tag}, which is in the subset")
+        rows = [row for row, other in enumerate(texts.languages) if other == tag]
+        src = [_words(texts.src[row], texts.src_spans[row]) for row in rows]
+        tgt = [_words(texts.tgt[row], texts.tgt_spans[row]) for row in rows]
+        for row, found in zip(rows, dictionary_links(src, tgt, dictionary.translations), strict=True):
+            links[row] = found
+    return links
+
+
+def _words(text: str, spans: Any) -> list[str]:
+    return [text[start:end] for start, end in spans.tolist()]
+
+
+def _without_identical(texts: Any, links: list[Any]) -> tuple[list[Any], int]:
+    """Links between words that differ; a name or a number that is the same in both teaches nothing."""
+    kept = []
+    for row, part in enumerate(links):
+        src, tgt = _words(texts.src[row], texts.src_spans[row]), _words(texts.tgt[row], texts.tgt_spans[row])
+        kept.append(part[np.array([src[i].casefold() != tgt[j].casefold() for i, j in part.tolist()], dtype=bool)])
+    return kept, sum(len(part) for part in links) - sum(len(part) for part in kept)
+
+
+def make_task(config: Config, out: Path) -> Facts:
+    """Builds the labelled task; writes ``task.json``."""
+    from xrealign.tasks.intents import load_intents
+    from xrealign.tasks.task import load_classification, task_to_json
+
+    source, settings = parse_language(config.source), config.task
+    targets = None if settings.targets is None else [parse_language(tag) for tag in settings.targets]
+    if settings.name == "intents":
+        task = load_intents(
+            source, targets, settings.train_size, settings.dev_size, settings.test_size, seed=config.seed
+        )
+    else:
+        tests = {parse_language(tag): Path(file) for tag, file in (settings.tests or {}).items()}
+        dev = Path(settings.dev) if settings.dev else None
+        task = load_classification(Path(str(settings.train)), dev, tests, source, settings.name)
+    (out / "task.json").write_text(task_to_json(task), "utf-8")
+    sentences = {language.tag: len(examples) for language, examples in task.tests.items()}
+    return {
+        "labels": len(task.labels),
+        "train": len(task.train),
+        "dev": len(task.dev),
+        "test": sentences,
+        "notes": dict(task.notes),
+    }
+
+
+def make_realign(config: Config, align: Path, out: Path, work: Path, control: bool) -> Facts:
+    """Realigns the encoder, or trains the control; writes an encoder folder."""
+    from xrealign.align.aligned import read_aligned
+    from xrealign.model.encoder import load_encoder, save_encoder
+    from xrealign.train.realign import RealignSettings, realign
+
+    encoder = load_encoder(config.encoder.name, config.encoder.revision, config.encoder.attention)
+    settings = config.realign.model_dump(exclude={"control"})
+    facts = realign(encoder, read_aligned(align), RealignSettings(**settings), work, config.seed, control)
+    save_encoder(encoder, out, base=encoder.folder)
+    first, last = facts["history"][0], facts["history"][-1]
+    name = config.realign.objective
+    say(
+        f"  loss {first[name]:.3f} → {last[name]:.3f}; {len(facts['moved'])} of "
+        f"{sum(1 for _ in encoder.model.parameters())} weight matrices and vectors moved"
+    )
+    return facts
+
+
+def make_finetune(config: Config, task: Path, encoder_folder: Path | None, out: Path, work: Path) -> Facts:
+    """Fine-tunes on the source language; writes an encoder folder with ``head.safetensors`` and ``labels.json``."""
+    from safetensors.torch import save_file
+
+    from xrealign.model.encoder import load_encoder, save_encoder
+    from xrealign.tasks.task import task_from_json
+    from xrealign.train.finetune import FinetuneSettings, finetune
+
+    name = config.encoder.name if encoder_folder is None else str(encoder_folder)
+    revision = config.encoder.revision if encoder_folder is None else None
+    encoder = load_encoder(name, revision, config.encoder.attention)
+    labelled = task_from_json((task / "task.json").read_text("utf-8"))
+    settings = FinetuneSettings(**config.finetune.model_dump())
+    head, facts = finetune(encoder, labelled.train, labelled.labels, settings, work, config.seed)
+    save_encoder(encoder, out, base=encoder.folder)
+    save_file({name: p.detach().cpu() for name, p in head.state_dict().items()}, out / "head.safetensors")
+    (out / "labels.json").write_text(json.dumps(list(labelled.labels), ensure_ascii=False), "utf-8")
+    return facts
+
+
+def centring_texts(config: Config, languages: list[Language], most: int = 100) -> dict[Language, list[tuple[str, str]]]:
+    """Pairs from which a language's mean is estimated: never held out, at most ``most`` of each source of text."""
+    pairs: dict[Language, list[tuple[str, str]]] = {}
+    for language in track(languages, "text for centring"):
+        try:
+            found = training_bitexts(config, language)
+        except DataError:
+            continue  # no parallel text in this language: it is left uncentred, and counted
+        chosen = [(p.src, p.tgt) for bitext, _ in found for p in sorted(bitext, key=lambda p: _order(p.id))[:most]]
+        if chosen:
+            pairs[language] = chosen
+    return pairs
+
+
+def _order(identifier: str) -> bytes:
+    return hashlib.sha256(identifier.encode()).digest()

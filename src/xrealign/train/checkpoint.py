@@ -1,0 +1,101 @@
+"""What a killed training needs to go on: the tensors that change, as safetensors with a checked manifest.
+
+Order of data and dropout are pure functions of the step (`xrealign.train.seeds`), so a checkpoint holds only
+trainable parameters, optimiser state and the step. Never a pickle.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from xrealign.progress import say
+
+FORMAT = 1
+
+
+def save_checkpoint(
+    folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, history: list[dict[str, Any]]
+) -> None:
+    """Writes ``folder/step-<step>`` aside, fsyncs it and renames it; older ones are then dropped."""
+    target = folder / f"step-{step:08d}"
+    aside = folder / f".step-{step:08d}"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad or p in optimizer.state}
+    tensors = {f"model.{name}": p.detach().cpu().contiguous() for name, p in parameters.items()}
+    for name, p in parameters.items():
+        for key, value in optimizer.state.get(p, {}).items():
+            tensors[f"adam.{key}.{name}"] = torch.as_tensor(value).detach().cpu().contiguous()
+    save_file(tensors, aside / "state.safetensors")
+    manifest = {"format": FORMAT, "step": step, "sha256": _digest(aside / "state.safetensors"), "history": history}
+    (aside / "checkpoint.json").write_text(json.dumps(manifest), encoding="utf-8")
+    for path in (*aside.iterdir(), aside):
+        _fsync(path)
+    shutil.rmtree(target, ignore_errors=True)
+    aside.rename(target)
+    _fsync(folder)
+    for old in sorted(folder.glob("step-*"))[:-1]:
+        shutil.rmtree(old)
+
+
+def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, list[Any]]:
+    """Restores the newest whole checkpoint in ``folder``; returns its step and history, or (0, []) without one.
+
+    A damaged one is named, dropped, and the one before it is used.
+    """
+    for path in sorted(folder.glob("step-*"), reverse=True):
+        manifest = _read_manifest(path)
+        if manifest is None:
+            say(f"  checkpoint {path.name} is damaged: dropped")
+            shutil.rmtree(path)
+            continue
+        tensors = load_file(path / "state.safetensors")
+        with torch.no_grad():
+            for name, p in model.named_parameters():
+                if f"model.{name}" not in tensors:
+                    continue
+                p.copy_(tensors[f"model.{name}"])
+                state = {
+                    key.split(".")[1]: value
+                    for key, value in tensors.items()
+                    if key.startswith("adam.") and key.split(".", 2)[2] == name
+                }
+                if state:
+                    # Adam keeps its step count on the host unless fused or capturable; the rest lives with p.
+                    fused = optimizer.defaults.get("fused") or optimizer.defaults.get("capturable")
+                    optimizer.state[p] = {
+                        k: v if k == "step" and not fused else v.to(p.device) for k, v in state.items()
+                    }
+        return int(manifest["step"]), list(manifest["history"])
+    return 0, []
+
+
+def _read_manifest(path: Path) -> dict[str, Any] | None:
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        manifest: dict[str, Any] = json.loads((path / "checkpoint.json").read_text(encoding="utf-8"))
+        if manifest["format"] == FORMAT and manifest["sha256"] == _digest(path / "state.safetensors"):
+            return manifest
+    return None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

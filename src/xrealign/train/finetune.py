@@ -1,0 +1,118 @@
+"""Fine-tuning on labelled sentences of the source language: a linear classifier on mean-pooled vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from xrealign.errors import DataError
+from xrealign.model.encoder import Encoder
+from xrealign.model.layers import trainable_names
+from xrealign.model.words import encode_texts, pool_sentences
+from xrealign.tasks.task import Example
+from xrealign.train.compaction import compact_embeddings, embeddings_learn, expand_embeddings
+from xrealign.train.loop import Objective, Phase, run_phase, unused_row_factor
+from xrealign.train.seeds import seed_torch
+from xrealign.train.streams import LabelledBatch, LabelledStream, plan_steps
+
+DROPOUT = 0.1
+
+
+@dataclass(frozen=True)
+class FinetuneSettings:
+    """How to fine-tune; the names are those of a config's ``[finetune]`` table, which explains them."""
+
+    steps: int = 1000
+    batch_size: int = 32
+    learning_rate: float = 2e-5
+    head_rate: float = 1.0
+    freeze: Literal["none", "front", "back", "embeddings"] = "none"
+    max_length: int = 96
+    schedule: Literal["constant", "linear"] = "linear"
+    warmup: float = 0.1
+    weight_decay: float = 0.0
+    clip: float | None = 1.0
+    compact_vocabulary: bool = True
+    checkpoint_every: int = 100
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+
+class Classifier(nn.Module):
+    """Dropout and one linear layer on sentence vectors. *Shape:* (S, D) → (S, labels)"""
+
+    def __init__(self, width: int, labels: int) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(DROPOUT)
+        self.linear = nn.Linear(width, labels)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Scores of each label, before softmax."""
+        scores: Tensor = self.linear(self.dropout(vectors))
+        return scores
+
+
+def classification_loss(model: nn.Module, batch: LabelledBatch) -> Tensor:
+    """Cross-entropy of the labels given the mean-pooled last layer."""
+    hidden = model["encoder"](**batch.texts.inputs).last_hidden_state  # type: ignore[index]
+    scores = model["head"](pool_sentences(hidden, batch.texts.inputs["attention_mask"]))  # type: ignore[index]
+    return F.cross_entropy(scores.float(), batch.labels)
+
+
+def label_numbers(examples: Sequence[Example], labels: Sequence[str]) -> np.ndarray[Any, Any]:
+    """Each example's place in ``labels``, by name.
+
+    Raises:
+        DataError: an example has a label that is not among them.
+    """
+    places = {name: place for place, name in enumerate(labels)}
+    unknown = sorted({example.label for example in examples} - set(places))
+    if unknown:
+        raise DataError(f"labels {', '.join(map(repr, unknown))} are not among those trained on: {', '.join(labels)}")
+    return np.array([places[example.label] for example in examples], dtype=np.int64)
+
+
+def finetune(
+    encoder: Encoder,
+    examples: Sequence[Example],
+    labels: Sequence[str],
+    settings: FinetuneSettings,
+    folder: Path,
+    seed: int,
+) -> tuple[Classifier, dict[str, Any]]:
+    """Fine-tunes ``encoder`` in place; returns the head and counts with the history.
+
+    Order of data, dropout and the head's first values depend on ``seed`` alone, so two encoders fine-tuned with one
+    seed see the same batches in the same order.
+    """
+    texts = encode_texts(encoder.tokenizer, [example.text for example in examples], settings.max_length)
+    plan = plan_steps([0] * len(texts), texts.lengths, settings.steps, settings.batch_size, seed, "finetune")
+    stream = LabelledStream(texts, label_numbers(examples, labels), plan, encoder.tokenizer.pad_token_id)
+    names = trainable_names(encoder.model, settings.freeze)
+    if settings.compact_vocabulary:
+        compact_embeddings(encoder.model, [texts.ids])
+    seed_torch(seed, "head")
+    head = Classifier(encoder.width, len(labels))
+    model = nn.ModuleDict({"encoder": encoder.model, "head": head})
+    learning = frozenset({f"encoder.{name}" for name in names} | {"head.linear.weight", "head.linear.bias"})
+    phase = Phase(
+        "finetune",
+        settings.steps,
+        settings.learning_rate,
+        (Objective("task", stream, classification_loss, learning),),
+        settings.schedule,
+        settings.warmup,
+        settings.weight_decay,
+        settings.clip,
+        settings.checkpoint_every,
+        {"head.": settings.head_rate},
+    )
+    history = run_phase(model, phase, folder, seed, settings.precision)
+    if settings.compact_vocabulary:
+        expand_embeddings(encoder.model, unused_row_factor(phase) if embeddings_learn(encoder.model, names) else 1.0)
+    return head, {"history": history, "examples": len(examples), "drawn": int(plan.size)}
