@@ -77,6 +77,18 @@ def doctor_command() -> None:
     print(doctor())
 
 
+def _add_verbs() -> None:
+    """Verbs that live with their parts; these modules import nothing heavy until they run."""
+    from xrealign.corpus.command import app as data_app
+    from xrealign.select.command import select_command
+
+    app.command("select")(select_command)
+    app.add_typer(data_app, name="data")
+
+
+_add_verbs()
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         print(f"xrealign {__version__}")

@@ -58,10 +58,10 @@ class SelectTable(_Table):
 
 
 class CorpusTable(_Table):
-    sources: Annotated[list[Literal["udhr", "cldr"]], Field(min_length=1)] | list[Literal["files"]] = ["udhr", "cldr"]
-    """Embedded texts to use, or ``["files"]`` for your own."""
+    sources: Annotated[list[Literal["udhr", "cldr"]], Field(min_length=1)] = ["udhr", "cldr"]
+    """Embedded texts to use: UDHR segments, CLDR concept names."""
     files: dict[LanguageTag, str] | None = None
-    """Your parallel text: target language = path of a TSV (source, target), ``.txt`` with ``|||``, plain, .gz, .xz."""
+    """Your parallel text instead: language = path of a TSV (source, target) or of a ``.txt`` with ``|||``."""
     held_out: Share = 0.25
     """Share of the embedded items (segments, concepts) kept for measuring, in every language the same ones."""
     max_pairs: Annotated[int, Field(ge=1)] | None = None
@@ -332,9 +332,6 @@ def _semantic_problems(raw: dict[str, Any], path: Path, text: str, places: dict[
         problems.append(
             f"{at('name')} = {raw['name']!r}: results of that verb are kept under this name; choose another"
         )
-    own = get("corpus", "sources") == ["files"]
-    if own and not get("corpus", "files"):
-        problems.append(f'{at("corpus", "sources")} = ["files"]: corpus.files must name a file for each language')
     if get("task", "name", "intents") != "intents" and not (get("task", "train") and get("task", "tests")):
         problems.append(f"{at('task', 'name')}: a task of your own needs task.train and task.tests")
     for table, key in (("corpus", "files"), ("align", "dictionaries"), ("task", "tests")):
@@ -389,8 +386,8 @@ def _with_paths(config: Config, base: Path) -> Config:
 
 def to_toml(config: Config) -> str:
     """The resolved configuration as TOML, every key written out."""
-    lines = []
-    tables = []
+    lines: list[tuple[str, Any]] = []
+    tables: list[tuple[str, Any]] = []
     for key, value in config.model_dump(exclude_none=True).items():
         (tables if isinstance(value, dict) else lines).append((key, value))
     text = [f"{key} = {_toml_value(value)}" for key, value in lines]

@@ -28,6 +28,8 @@ def doctor() -> str:
     """The report, a line a fact."""
     import torch
 
+    from xrealign.train.loop import choose_precision
+
     lines = [
         f"xrealign      {__version__}",
         f"python        {platform.python_version()} on {platform.platform()}",
@@ -36,11 +38,11 @@ def doctor() -> str:
         f"torch threads {torch.get_num_threads()}, {torch.backends.cpu.get_cpu_capability()}",
         f"memory        {_memory()}",
         f"GPU           {_gpu()}",
-        f"bf16          {'yes' if torch.cuda.is_available() and torch.cuda.is_bf16_supported(False) else 'no: fp32 is used'}",
+        f"bf16          {'yes' if choose_precision('auto') == 'bf16' else 'no: fp32 is used'}",
         f"starter       {_starter()}",
         f"cache         {cache_folder()} ({_free(cache_folder())})",
         f"runs          {Path('runs').resolve()} ({_free(Path('runs').resolve())})",
-        f"data pack     {data_folder() or 'XREALIGN_DATA is not set; only tests and benchmarks on outside data need it'}",
+        f"data pack     {data_folder() or 'XREALIGN_DATA is not set; only some tests and benchmarks need it'}",
     ]
     return "\n".join(lines)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any
 
 from xrealign import stages
 from xrealign.config import Config
+from xrealign.errors import ConfigError
 from xrealign.store import Stage, file_digest
 
 BASELINE, CONTROL, REALIGNED = "baseline", "control", "realigned"
@@ -39,14 +41,16 @@ def make_plan(config: Config) -> Plan:
 
     Raises:
         ArtifactError: the encoder is not to be had.
+        ConfigError: a setting that does not fit the encoder or the machine.
         DataError: a file of the configuration cannot be read.
     """
     from xrealign.model.encoder import encoder_digest
 
+    encoder = {"encoder": encoder_digest(config.encoder.name, config.encoder.revision)}
+    check_encoder(config)
     runs = Path(config.runs)
     plan = Plan(config, {}, runs)
     dump = config.model_dump()
-    encoder = {"encoder": encoder_digest(config.encoder.name, config.encoder.revision)}
     attention = {"attention": config.encoder.attention}
     shared = {"source": config.source, "seed": config.seed}
 
@@ -117,6 +121,40 @@ def make_plan(config: Config) -> Plan:
             partial(_measure, plan, method),
         )
     return plan
+
+
+def check_encoder(config: Config) -> None:
+    """Tells before the first stage what would only show in a later one.
+
+    Raises:
+        ConfigError: one line for each setting that does not fit the encoder or the machine.
+    """
+    from xrealign.model.encoder import resolve_encoder
+    from xrealign.model.layers import resolve_layer
+    from xrealign.train.loop import choose_precision
+
+    shape = json.loads(
+        (resolve_encoder(config.encoder.name, config.encoder.revision) / "config.json").read_text("utf-8")
+    )
+    layers = shape.get("num_hidden_layers", shape.get("n_layers"))
+    problems = []
+    for key, layer in (
+        ("align.layer", config.align.layer if config.align.aligner == "argmax" else 0),
+        ("realign.layer", config.realign.layer),
+        ("measure.layer", config.measure.layer),
+    ):
+        try:
+            if layers:
+                resolve_layer(layer, int(layers))
+        except ConfigError as error:
+            problems.append(f"{key}: {error}")
+    for key, precision in (("realign", config.realign.precision), ("finetune", config.finetune.precision)):
+        try:
+            choose_precision(precision)
+        except ConfigError as error:
+            problems.append(f"{key}.precision: {error}")
+    if problems:
+        raise ConfigError(problems)
 
 
 def _realigned_methods(config: Config) -> tuple[str, ...]:

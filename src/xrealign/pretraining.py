@@ -16,8 +16,8 @@ _XLM_R = """af am ar as az be bg bn br bs ca cs cy da de el en eo es et eu fa fi
 is it ja jv ka kk km kn ko ku ky la lo lt lv mg mk ml mn mr ms my ne nl no om or pa pl ps pt ro ru sa sd si sk sl so sq
 sr su sv sw ta te th tl tr ug uk ur uz vi xh yi zh"""
 _MBERT = """af sq ar an hy ast az ba eu bar be bn bpy bs br bg my ca ceb ce zh cv hr cs da nl en et fi fr gl ka de el gu
-ht he hi hu is io id ga it ja jv kn kk ky ko la lv lt lmo nds lb mk mg ms ml mr min mn ne new nb nn oc fa pms pl pt pa ro
-ru sco sr scn sk sl azb es su sw sv tl tg ta tt te th tr uk ur uz vi vo war cy fy pnb yo"""
+ht he hi hu is io id ga it ja jv kn kk ky ko la lv lt lmo nds lb mk mg ms ml mr min mn ne new nb nn oc fa pms pl pt pa
+ro ru sco sr scn sk sl azb es su sw sv tl tg ta tt te th tr uk ur uz vi vo war cy fy pnb yo"""
 LISTS = {"xlm-r": _XLM_R.split(), "mbert": _MBERT.split()}
 
 

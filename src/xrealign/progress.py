@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -21,7 +21,7 @@ def track(items: Iterable[T], what: str, total: int | None = None, done: int = 0
     On a terminal it is a bar with the time that remains; elsewhere a line every ten seconds or so.
     """
     if total is None:
-        total = len(items) + done if hasattr(items, "__len__") else None
+        total = len(items) + done if isinstance(items, Sized) else None
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -84,9 +84,11 @@ def summary(key: str, manifest: dict[str, Any]) -> str:
     if verb == "corpus":
         return f"{sum(facts['pairs'].values()):,} sentence pairs in {len(facts['pairs'])} languages"
     if verb == "align":
-        return f"{sum(facts['links'].values()):,} links, {facts['identical_links_dropped']:,} between identical words dropped"
+        dropped = facts["identical_links_dropped"]
+        return f"{sum(facts['links'].values()):,} links, {dropped:,} between identical words dropped"
     if verb == "task":
-        return f"{facts['train']:,} training sentences with {facts['labels']} labels, tests in {len(facts['test'])} languages"
+        tests = len(facts["test"])
+        return f"{facts['train']:,} training sentences with {facts['labels']} labels, tests in {tests} languages"
     if verb in ("realign", "finetune"):
         rows = facts["history"]
         name = next(n for n in rows[0] if n not in ("step", "rate")) if rows else ""

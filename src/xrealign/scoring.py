@@ -1,7 +1,7 @@
 """The stages that make numbers: zero-shot evaluation of a fine-tuned model, and measures of an encoder.
 
-Numbers are written as tidy `Score` rows (``scores.json``; the report fills in the run's name), with what each item got beside them (``items.parquet``),
-so that any later test is exact.
+Numbers are written as tidy `Score` rows (``scores.json``; the report fills in the run's name), with what each item
+got beside them (``items.parquet``), so that any later test is exact.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,11 @@ Facts = dict[str, Any]
 UDHR, CLDR = "udhr", "cldr"
 
 
-def embedded_tables(sources: list[str] | list[Any]) -> list[Any]:
+def embedded_tables(sources: Sequence[str]) -> list[Any]:
     """The embedded multi-parallel tables that a corpus is made from."""
     from xrealign.corpus.embedded import cldr_names, udhr_segments
 
-    return [{UDHR: udhr_segments, CLDR: cldr_names}[source]() for source in sources if source != "files"]
+    return [{UDHR: udhr_segments, CLDR: cldr_names}[source]() for source in sources]
 
 
 def select_candidates(config: Config) -> list[Language]:

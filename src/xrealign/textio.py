@@ -24,9 +24,9 @@ def open_bytes(path: str | Path) -> IO[bytes]:
     """Opens a plain, ``.gz`` or ``.xz`` file for reading bytes."""
     path = Path(path)
     if path.suffix == ".gz":
-        return io.BufferedReader(gzip.open(path))  # type: ignore[type-var]
+        return io.BufferedReader(gzip.open(path))
     if path.suffix == ".xz":
-        return io.BufferedReader(lzma.open(path))  # type: ignore[type-var]
+        return io.BufferedReader(lzma.open(path))
     return path.open("rb")
 
 

@@ -57,7 +57,8 @@ class WordAlignment:
     @classmethod
     def from_pharaoh(cls, text: str, src_length: int, tgt_length: int) -> WordAlignment:
         """Reads ``0-0 1-2 2p3`` (``-`` sure, ``p`` possible)."""
-        sure, possible = set(), set()
+        sure: set[tuple[int, int]] = set()
+        possible: set[tuple[int, int]] = set()
         for item in text.split():
             mark = "p" if "p" in item else "-"
             left, found, right = item.partition(mark)

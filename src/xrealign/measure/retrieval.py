@@ -11,13 +11,15 @@ Array = np.ndarray[Any, Any]
 
 def centre(vectors: Array) -> Array:
     """Vectors less their mean: what language-mean centring leaves (Libovický et al. 2020, arXiv 2004.05160)."""
-    return vectors - vectors.mean(axis=0, keepdims=True, dtype=np.float64).astype(vectors.dtype)
+    centred: Array = vectors - vectors.mean(axis=0, keepdims=True, dtype=np.float64).astype(vectors.dtype)
+    return centred
 
 
 def unit(vectors: Array) -> Array:
     """Rows scaled to length 1; a row of zeros stays one."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+    scaled: Array = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+    return scaled
 
 
 def retrieval_hits(queries: Array, candidates: Array, chunk: int = 4096) -> Array:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from xrealign.errors import ArtifactError, ConfigError
 from xrealign.model.folder import INDEX, SHARDS, write_shards
@@ -57,7 +56,7 @@ def resolve_encoder(name: str, revision: str | None = None) -> Path:
     if Path(name).is_dir():
         return Path(name)
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=list(_WANTED)))
@@ -153,10 +152,10 @@ def folder_digest(folder: Path) -> str:
     return total.hexdigest()
 
 
-def embeddings_name(model: nn.Module) -> str:
+def embeddings_name(model: Any) -> str:
     """Name of the word embedding matrix in the model's state."""
     matrix = model.get_input_embeddings().weight
-    return next(name for name, parameter in model.named_parameters() if parameter is matrix)
+    return next(str(name) for name, parameter in model.named_parameters() if parameter is matrix)
 
 
 def save_encoder(encoder: Encoder, folder: Path, base: Path | None = None) -> None:

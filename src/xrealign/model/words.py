@@ -148,7 +148,7 @@ def make_batch(parts: Sequence[tuple[EncodedTexts, np.ndarray[Any, Any]]], pad: 
     word = words[sentence, column]
     positions = sentence * width + column
     key = sentence * (int(words.max(initial=0)) + 1) + word
-    unique, first, segments, sizes = np.unique(key, return_index=True, return_inverse=True, return_counts=True)
+    _, first, segments, sizes = np.unique(key, return_index=True, return_inverse=True, return_counts=True)
     return TextBatch(
         inputs={"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(inside.astype(np.int64))},
         positions=torch.from_numpy(positions),

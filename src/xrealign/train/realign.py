@@ -16,8 +16,8 @@ from xrealign.model.encoder import Encoder
 from xrealign.model.layers import hidden_state, resolve_layer, trainable_names
 from xrealign.model.words import EncodedTexts, encode_texts, mean_words, pool_sentences, pool_words
 from xrealign.train.compaction import compact_embeddings, embeddings_learn, expand_embeddings
-from xrealign.train.losses import sentence_contrastive, word_contrastive
 from xrealign.train.loop import Objective, Phase, run_phase, unused_row_factor
+from xrealign.train.losses import sentence_contrastive, word_contrastive
 from xrealign.train.seeds import seed_torch
 from xrealign.train.streams import PairBatch, PairStream, plan_steps
 
@@ -141,7 +141,7 @@ def realign(
         "moved": moved,
         "layer": layer,
         "pairs": len(aligned),
-        "distinct_pairs_used": int(len(np.unique(plan))),
+        "distinct_pairs_used": len(np.unique(plan)),
         "pairs_drawn": int(plan.size),
         "links": int(sum(len(part) for part in links)),
         "cut_words": src.cut_words + tgt.cut_words,

@@ -1,0 +1,100 @@
+"""What a run would do: settings in full, stages with what is there already, and a rough estimate of the rest."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from xrealign.config import Config, to_toml
+from xrealign.plan import BASELINE, Plan, make_plan
+from xrealign.stages import select_candidates
+from xrealign.store import is_done
+
+# Work of one subword in the starter's blocks (21 million weights, two operations each); others are scaled by size.
+OPERATIONS_A_SUBWORD = 4.3e7
+# Rough lengths in subwords, from the embedded texts: an intent sentence, half a sentence pair, a concept name.
+INTENT, PAIR_SIDE, NAME = 14, 20, 8
+EFFICIENCY = 0.35  # of the speed of one large matrix product, as seen over whole stages
+
+
+def check(config: Config) -> str:
+    """The text that ``xrealign check`` prints.
+
+    Raises:
+        ConfigError, ArtifactError, DataError: what would stop the run before it starts.
+    """
+    plan = make_plan(config)
+    if config.select.languages is None:
+        candidates = len(select_candidates(config))
+        chosen = f"{config.select.k} of {candidates} candidates"
+    else:
+        chosen = f"{len(config.select.languages)} languages, as configured"
+    seconds = _estimates(plan)
+    lines = [to_toml(config), f"# languages to realign on: {chosen}", "# stages:"]
+    total = 0.0
+    for key, stage in plan.stages.items():
+        there = is_done(stage, plan.runs)
+        total += 0 if there else seconds[key]
+        state = "there already" if there else f"to do, about {_shown(seconds[key])}"
+        lines.append(f"#   {key:<20} {stage.fingerprint}  {state}")
+    lines.append(f"# about {_shown(total)} in all on this machine as it is now; report: {plan.runs / config.name}")
+    return "\n".join(lines)
+
+
+def _shown(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 90
+        else f"{seconds / 60:.0f} min"
+        if seconds < 5400
+        else f"{seconds / 3600:.1f} h"
+    )
+
+
+def _estimates(plan: Plan) -> dict[str, float]:
+    """Seconds of each stage from its number of subwords and this machine's speed; right to a factor of two or so."""
+    config = plan.config
+    rate = _operations_a_second() * EFFICIENCY / (OPERATIONS_A_SUBWORD * _relative_size(config))
+    languages = 64 if config.task.targets is None else len(config.task.targets) + 1
+    k = config.select.k if config.select.languages is None else len(config.select.languages)
+    trained = {"none": 3.0, "embeddings": 3.0, "front": 2.0, "back": 3.0}  # forward and backward, in forward passes
+    pairs = min(config.corpus.max_pairs or 1200, 1200) * k
+    subwords = {
+        "align": pairs * 2 * PAIR_SIDE * 0.7,
+        "realign": config.realign.steps * config.realign.batch_size * 2 * PAIR_SIDE * trained[config.realign.freeze],
+        "finetune": config.finetune.steps * config.finetune.batch_size * INTENT * trained[config.finetune.freeze],
+        "evaluate": languages * config.task.test_size * INTENT,
+        "measure": languages * (min(config.measure.max_concepts, 520) * NAME + 20 * 50),
+    }
+    fixed = {"select": 2.0, "corpus": 2.0, "align": 3.0, "task": 15.0, "realign": 5.0, "finetune": 5.0}
+    seconds = {
+        key: fixed.get(stage.verb, 3.0) + subwords.get(stage.verb, 0.0) / rate for key, stage in plan.stages.items()
+    }
+    seconds[f"evaluate {BASELINE}"] += languages * 100 * NAME / rate  # the means for centring
+    return seconds
+
+
+def _operations_a_second() -> float:
+    """Speed of a matrix product of the starter's shape, here and now."""
+    rng = np.random.default_rng(0)
+    left, right = (rng.random(shape, dtype=np.float32) for shape in ((1024, 384), (384, 1536)))
+    left @ right
+    start = time.perf_counter()
+    for _ in range(20):
+        left @ right
+    return 20 * 2 * 1024 * 384 * 1536 / (time.perf_counter() - start)
+
+
+def _relative_size(config: Config) -> float:
+    """Weights in the encoder's blocks relative to the starter's, from its config."""
+    import json
+
+    path = Path(config.encoder.name) / "config.json"
+    if not path.is_file():
+        return 1.0
+    shape = json.loads(path.read_text("utf-8"))
+    width, layers = shape.get("hidden_size", 384), shape.get("num_hidden_layers", 12)
+    inner = shape.get("intermediate_size", 4 * width)
+    return float(layers * (4 * width**2 + 2 * width * inner) / (12 * (4 * 384**2 + 2 * 384 * 1536)))

@@ -1,0 +1,174 @@
+"""Gathers what a run's stages wrote into the scores, groups and context that its report is made from."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xrealign._version import __version__
+from xrealign.config import Config, to_toml
+from xrealign.language import parse_language
+from xrealign.plan import BASELINE, CONTROL, REALIGNED, Plan
+from xrealign.pretraining import seen_isos
+from xrealign.report.context import DataSource, ReportContext
+from xrealign.stages import read_subset
+from xrealign.store import read_manifest
+from xrealign.types import Score
+
+INPUTS = "report-input.json"
+VERSIONS = ("torch", "transformers", "tokenizers", "numpy", "hassil", "home-assistant-intents")
+Items = dict[tuple[str, str], np.ndarray[Any, Any]]
+
+
+def write_run_report(plan: Plan, folder: Path) -> str:
+    """Writes the report into ``folder``, with its inputs so that it can be shown again; returns the model card."""
+    from xrealign.report import model_card, write_report
+
+    scores, items = gather_scores(plan)
+    groups = language_groups(plan)
+    context = report_context(plan)
+    write_report(scores, groups, context, folder, items)
+    kept = {"groups": groups, "context": context}
+    (folder / INPUTS).write_text(json.dumps(kept, ensure_ascii=False, indent=1), "utf-8")
+    _write_items(items, folder)
+    return model_card(context, scores, groups, items)
+
+
+def print_run_report(folder: Path) -> None:
+    """Prints the report of a run's folder on stdout."""
+    from xrealign.report import print_report, read_scores
+
+    kept = json.loads((folder / INPUTS).read_text("utf-8"))
+    print_report(read_scores(folder / "scores.parquet"), kept["groups"], kept["context"], _read_items(folder))
+    print(f"\nreport   {folder / 'report.html'}\nscores   {folder / 'scores.csv'}")
+    if (folder / "encoder").is_dir():
+        print(f"encoder  {folder / 'encoder'}   (AutoModel.from_pretrained)")
+
+
+def gather_scores(plan: Plan) -> tuple[list[Score], Items]:
+    """All scores of a run, and for each method and language which test sentences it got right."""
+    import pyarrow.parquet as pq
+
+    from xrealign.scoring import read_scores
+
+    scores: list[Score] = []
+    items: Items = {}
+    for method in plan.methods:
+        for verb in ("evaluate", "measure"):
+            found = read_scores(plan.folder(f"{verb} {method}"))
+            scores += [dataclasses.replace(score, run=plan.config.name) for score in found]
+        table = pq.read_table(plan.folder(f"evaluate {method}") / "items.parquet").to_pandas()
+        scored = {(score.method, score.language) for score in scores}
+        for name in (n for n in table.columns if n not in ("language", "text", "gold")):
+            for tag, rows in table.groupby("language", sort=True):
+                if (name, str(tag)) in scored:
+                    items[name, str(tag)] = (rows[name] == rows["gold"]).to_numpy()
+    return scores, items
+
+
+def _write_items(items: Items, folder: Path) -> None:
+    arrays = {f"{method} {tag}": np.packbits(hits) for (method, tag), hits in items.items()}
+    sizes = {f"{method} {tag} n": np.array(len(hits)) for (method, tag), hits in items.items()}
+    np.savez_compressed(folder / "items.npz", allow_pickle=False, **arrays, **sizes)
+
+
+def _read_items(folder: Path) -> Items:
+    with np.load(folder / "items.npz", allow_pickle=False) as file:
+        keys = [key for key in file.files if not key.endswith(" n")]
+        return {
+            (key.split()[0], key.split()[1]): np.unpackbits(file[key], count=int(file[f"{key} n"])).astype(bool)
+            for key in keys
+        }
+
+
+def language_groups(plan: Plan) -> dict[str, list[str]]:
+    """Tags of the languages scored, by group: source, in the subset, not in it, unseen in pre-training."""
+    source = plan.config.source
+    subset = {language.tag for language in read_subset(plan.folder("select"))}
+    tags = sorted(read_manifest(plan.folder("task"))["facts"]["test"])
+    targets = [tag for tag in tags if tag != source]
+    groups = {
+        "in the subset": [tag for tag in targets if tag in subset],
+        "not in the subset": [tag for tag in targets if tag not in subset],
+    }
+    seen = seen_isos(plan.config.encoder.seen)
+    if seen is not None:
+        groups["unseen in pre-training"] = [tag for tag in targets if parse_language(tag).iso not in seen]
+    return {"source": [source], **groups}
+
+
+def report_context(plan: Plan) -> ReportContext:
+    """What the report says besides the scores; keys as in `xrealign.report.context.ReportContext`."""
+    config = plan.config
+    facts = {key: read_manifest(plan.folder(key)) for key in plan.stages}
+    selection = facts["select"]["facts"]
+    pairs = facts["corpus"]["facts"]["pairs"]
+    starter = config.encoder.name == "starter"
+    return {
+        "run": config.name,
+        "created": time.strftime("%Y-%m-%d", time.gmtime()),
+        "task": config.task.name,
+        "metric": "accuracy",
+        "source": config.source,
+        "encoder": config.encoder.name if starter else Path(config.encoder.name).name,
+        "base_model": "intfloat/multilingual-e5-small" if starter else config.encoder.name,
+        **({"encoder_licence": "mit"} if starter else {}),
+        "encoder_digest": facts["align"]["inputs"]["encoder"],
+        "selection": selection["reason"],
+        "subset": [(tag, f"{pairs.get(tag, 0):,} pairs") for tag in selection["subset"]],
+        "seeds": [config.seed],
+        "steps": {"realign": config.realign.steps, "finetune": config.finetune.steps},
+        "pairs": pairs,
+        "settings": _settings(config),
+        "data": _data(config),
+        "warnings": _warnings(plan, facts),
+        "seconds": {key: manifest["seconds"] for key, manifest in facts.items()},
+        "versions": {"xrealign": __version__, **{name: metadata.version(name) for name in VERSIONS}},
+        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        "command": "xrealign run config.toml",
+        "config": to_toml(config),
+        "majority": facts[f"evaluate {BASELINE}"]["facts"]["majority"],
+    }
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    tables = {"align": config.align, "realign": config.realign, "finetune": config.finetune}
+    return {
+        f"{table}.{key}": value
+        for table, settings in tables.items()
+        for key, value in settings.model_dump().items()
+        if value is not None and not isinstance(value, dict)
+    }
+
+
+def _data(config: Config) -> list[DataSource]:
+    from xrealign.corpus.catalogue import catalogue
+
+    wanted = ["udhr", "cldr", "typology"] + (["intents"] if config.task.name == "intents" else [])
+    wanted += ["encoder"] if config.encoder.name == "starter" else []
+    rows: list[DataSource] = [
+        {"id": entry.id, "licence": entry.licence, "citation": entry.citation, "url": entry.url}
+        for entry in (catalogue()[name] for name in wanted)
+    ]
+    return rows + [{"id": f"{Path(f).name} (yours)"} for f in (config.corpus.files or {}).values()]
+
+
+def _warnings(plan: Plan, facts: dict[str, Any]) -> list[str]:
+    warnings = []
+    uncentred = facts[f"evaluate {BASELINE}"]["facts"]["uncentred"]
+    if uncentred:
+        warnings.append(f"No parallel text to estimate a mean from: {', '.join(uncentred)}; left out of 'centred'.")
+    for method in (REALIGNED, CONTROL):
+        cut = facts.get(f"realign {method}", {}).get("facts", {}).get("cut_words", 0)
+        if cut and method == REALIGNED:
+            warnings.append(f"{cut} words of the parallel text were cut off at realign.max_length.")
+    if REALIGNED in plan.methods and CONTROL not in plan.methods:
+        warnings.append("realign.control = false: a gain may have nothing to do with parallel data.")
+    return warnings

@@ -1,0 +1,240 @@
+"""The whole road on a tiny encoder: from a configuration to a report, killed on the way, run twice, broken."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+
+XREALIGN = [sys.executable, "-c", "from xrealign.cli import main; main()"]
+CONFIG = """
+name = "tiny"
+[encoder]
+name = "{encoder}"
+seen = "xlm-r"
+[select]
+candidates = ["swh", "tur", "fin", "zho", "hin", "deu"]
+k = 2
+[corpus]
+sources = ["cldr"]
+held_out = 0.5
+max_pairs = 40
+[align]
+layer = 2
+[realign]
+steps = 30
+batch_size = 4
+checkpoint_every = 5
+freeze = "none"
+learning_rate = 1e-3
+[task]
+train_size = 200
+dev_size = 20
+test_size = 5
+targets = ["deu", "swh", "yue"]
+[finetune]
+steps = 30
+batch_size = 4
+checkpoint_every = 5
+learning_rate = 1e-3
+[measure]
+max_concepts = 10
+"""
+
+
+@pytest.fixture
+def config(tmp_path, tiny_encoder_folder):
+    path = tmp_path / "tiny.toml"
+    path.write_text(CONFIG.format(encoder=tiny_encoder_folder), "utf-8")
+    return path
+
+
+def xrealign(folder: Path, *arguments: str, **options):
+    return subprocess.run(
+        [*XREALIGN, *arguments], cwd=folder, capture_output=True, text=True, encoding="utf-8", timeout=300, **options
+    )
+
+
+def results(runs: Path) -> dict[str, bytes]:
+    """Every file of every result but manifests, which hold times."""
+    return {
+        f"{path.parent.parent.name}/{path.parent.name}/{path.name}": path.read_bytes()
+        for verb in ("select", "corpus", "align", "task", "realign", "finetune", "evaluate", "measure")
+        for path in sorted((runs / verb).glob("*/*"))
+        if path.name != "manifest.json"
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, tiny_encoder_folder):
+    """A run from start to end, undisturbed."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "tiny.toml").write_text(CONFIG.format(encoder=tiny_encoder_folder), "utf-8")
+    done = xrealign(folder, "run", "tiny.toml")
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def test_a_run_makes_all_it_promises(finished):
+    folder, done = finished
+    run = folder / "runs" / "tiny"
+    names = {path.name for path in run.iterdir()}
+    assert {
+        "report.html",
+        "report.md",
+        "scores.parquet",
+        "scores.csv",
+        "encoder",
+        "config.toml",
+        "run.json",
+        "events.jsonl",
+    } <= names
+    for method in ("base", "centred", "control", "realigned"):
+        assert method in done.stdout
+    assert "15/15" in done.stderr
+    assert not list((folder / "runs" / ".work").glob("*/"))
+
+
+def test_the_encoder_loads_as_any_other(finished, recwarn):
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    folder = finished[0] / "runs" / "tiny" / "encoder"
+    model, info = AutoModel.from_pretrained(folder, output_loading_info=True)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert not info["missing_keys"]
+    assert not info["unexpected_keys"]
+    with torch.inference_mode():
+        state = model(**tokenizer(["turn on the light"], return_tensors="pt")).last_hidden_state
+    assert torch.isfinite(state).all()
+    card = (folder / "README.md").read_text("utf-8")
+    assert card.startswith("---\n")
+    for needed in ("base_model", "baseline", "control", "realigned", "UDHR" if "UDHR" in card else "CLDR"):
+        assert needed in card
+
+
+def test_scores_are_tidy_and_signed(finished):
+    from xrealign.report import read_scores
+
+    scores = read_scores(finished[0] / "runs" / "tiny" / "scores.parquet")
+    assert {score.method for score in scores} == {"baseline", "centred", "control", "realigned"}
+    assert {score.task for score in scores} == {"intents", "word-retrieval", "sentence-retrieval"}
+    assert {score.variant for score in scores if score.task != "intents"} == {"raw", "centred"}
+    assert all(0 <= score.value <= 1 and score.n > 0 and score.signature for score in scores)
+    assert {"eng_Latn", "deu_Latn", "swh_Latn", "yue_Hant"} == {s.language for s in scores if s.task == "intents"}
+
+
+def test_the_second_time_there_is_nothing_to_do(finished):
+    folder, first = finished
+    before = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*")}
+    again = xrealign(folder, "run", "tiny.toml")
+    assert again.returncode == 0
+    assert "nothing to do" in again.stderr
+    assert again.stdout == first.stdout
+    assert {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*")} == before
+
+
+def test_a_change_in_fine_tuning_repeats_nothing_before_it(finished):
+    folder, _ = finished
+    checked = xrealign(folder, "check", "tiny.toml", "--set", "finetune.steps=31")
+    assert checked.returncode == 0, checked.stderr
+    todo = [line.split()[1] for line in checked.stdout.splitlines() if "to do" in line]
+    assert set(todo) == {"finetune", "evaluate"}
+
+
+def test_show_prints_the_report_again(finished):
+    folder, first = finished
+    shown = xrealign(folder, "show", "tiny")
+    assert (shown.returncode, shown.stdout) == (0, first.stdout)
+    unknown = xrealign(folder, "show", "tiyn")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert "did you mean 'tiny'" in unknown.stderr
+
+
+@pytest.mark.parametrize("moment", range(3))
+def test_killed_at_random_and_run_again_ends_in_the_same_bits(finished, config, moment):
+    """kill -9 in realign or fine-tuning: what is left is neither lost nor trusted blindly."""
+    draw = random.Random(moment)
+    folder = config.parent
+    stage = ("realign-", "finetune-")[moment % 2]
+    process = subprocess.Popen(
+        [*XREALIGN, "run", config.name], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline and process.poll() is None:
+        if list((folder / "runs" / ".work").glob(f"{stage}*/step-*")):
+            break
+        time.sleep(0.01)
+    time.sleep(draw.uniform(0, 0.15))
+    assert process.poll() is None, "the run ended before it could be killed"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (folder / "runs" / "tiny").exists()
+    again = xrealign(folder, "run", config.name)
+    assert again.returncode == 0, again.stderr
+    ours, theirs = results(folder / "runs"), results(finished[0] / "runs")
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if ours[name] != theirs[name]] == []
+
+
+def test_a_damaged_result_is_made_again(finished):
+    folder, _ = finished
+    model = next((folder / "runs" / "measure").glob("*/scores.json"))
+    whole = model.read_bytes()
+    model.write_bytes(whole[:-20])
+    again = xrealign(folder, "run", "tiny.toml")
+    assert again.returncode == 0, again.stderr
+    assert "is damaged; the result is made again" in again.stderr
+    assert model.read_bytes() == whole
+
+
+def test_baseline_and_realigned_start_from_the_same_head_and_data(finished):
+    """Only the encoder differs: with no realignment steps the two fine-tunings are one and the same result."""
+    folder, _ = finished
+    plan = json.loads((folder / "runs" / "tiny" / "run.json").read_text())["stages"]
+    manifests = {
+        key: json.loads((folder / "runs" / "tiny" / stage["folder"] / "manifest.json").read_text())
+        for key, stage in plan.items()
+        if key.startswith("finetune")
+    }
+    first, *others = manifests.values()
+    assert all(other["settings"] == first["settings"] for other in others)
+    assert all(other["inputs"]["task"] == first["inputs"]["task"] for other in others)
+    heads = [load_file(folder / "runs" / "tiny" / plan[key]["folder"] / "head.safetensors") for key in manifests]
+    assert all(head["linear.weight"].shape == heads[0]["linear.weight"].shape for head in heads)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["run", "none.toml"], "cannot be read"),
+        (["run", "tiny.toml", "--set", "select.k=9"], "there are only 6 candidates"),
+        (["run", "tiny.toml", "--set", "encoder.name=nobody/nothing"], "hf download nobody/nothing"),
+        (["run", "tiny.toml", "--set", "align.layer=7"], "layer 7 does not exist"),
+        (["run", "tiny.toml", "--set", "realign.precision=bf16"], "bfloat16"),
+        (["check", "tiny.toml", "--set", 'select.candidates=["deu","xqz"]'], "xqz"),
+    ],
+)
+def test_mistakes_are_told_in_a_line_and_exit_with_2(config, arguments, told):
+    done = xrealign(config.parent, *arguments, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    assert done.returncode == 2, done.stderr
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_help_is_there_at_once_and_teaches():
+    start = time.perf_counter()
+    done = xrealign(Path.cwd(), "--help")
+    assert done.returncode == 0
+    assert time.perf_counter() - start < 5  # the promise of half a second is for an idle machine
+    for verb in ("run", "check", "show", "select", "data", "doctor"):
+        assert verb in done.stdout
