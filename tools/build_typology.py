@@ -6,6 +6,8 @@ Sources, unpacked side by side in one folder (wheels are zip archives):
     urielplus-1.3.2     PyPI  CC BY-SA 4.0   URIEL+: adds Grambank (CC BY 4.0), APiCS, eWAVE, BDPROTO, SAPHON,
                                              scripts, Glottolog's lineage and coordinates
 
+    world-atlas-2.0.2   npm   ISC; the coastline itself is Natural Earth's, public domain
+
 lang2vec is read as data. URIEL+ has to integrate its databases by its own program, which writes into its own
 folder: a throw-away copy of it is made, and the integration runs there in a process of its own (two minutes,
 5 GB of memory, needs pandas).
@@ -16,6 +18,7 @@ folder: a throw-away copy of it is made, and the integration runs there in a pro
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import subprocess
 import sys
@@ -210,7 +213,20 @@ def urielplus(folder: Path) -> None:
     )
 
 
+def coastline(folder: Path) -> None:
+    """Coarse coastlines from TopoJSON: arcs of quantised differences, as degrees × 100."""
+    topology = json.loads((folder / "land-110m.json").read_text(encoding="utf-8"))
+    scale, translate = np.array(topology["transform"]["scale"]), np.array(topology["transform"]["translate"])
+    arcs = [np.cumsum(np.array(arc), axis=0) * scale + translate for arc in topology["arcs"]]
+    save(
+        "coastline",
+        starts=np.cumsum([0, *(len(arc) for arc in arcs)]).astype(np.uint16),
+        points=np.rint(np.concatenate(arcs) * 100).astype(np.int16),
+    )
+
+
 def main(sources: Path) -> None:
+    coastline(sources / "world-atlas-2.0.2")
     uriel(sources / "lang2vec-1.1.2")
     places(sources / "urielplus-1.3.2")
     urielplus(sources / "urielplus-1.3.2")

@@ -116,9 +116,7 @@ def script_names() -> dict[str, str]:
 def _iso_of_name() -> dict[str, str]:
     """ISO 639-3 code by folded name. A language's first name goes before another one's further names."""
     found: dict[str, str] = {}
-    rows = sorted(
-        _rows().values(), key=lambda row: (not re.search(r"(^|,)[a-z]{2}(,|$)", row.codes), row.iso)
-    )
+    rows = sorted(_rows().values(), key=lambda row: (not re.search(r"(^|,)[a-z]{2}(,|$)", row.codes), row.iso))
     for spell in (str.casefold, _folded):  # Võro goes before Voro where the accent is written
         for row in rows:
             found.setdefault(spell(row.name), row.iso)
@@ -174,9 +172,7 @@ def _from_parts(text: str) -> Language | None:
     if rest and len(rest[0]) == 4 and rest[0].isalpha():
         script = {"Kore": "Hang", "Aran": "Arab", "Hrkt": "Jpan"}.get(rest[0].title(), rest[0].title())
         if script not in script_names():
-            raise LanguageError(
-                f"{rest[0]!r} in {text!r} is not a script; expected an ISO 15924 code such as Latn"
-            )
+            raise LanguageError(f"{rest[0]!r} in {text!r} is not a script; expected an ISO 15924 code such as Latn")
         rest = rest[1:]
     if rest and re.fullmatch(r"[a-z]{2}|\d{3}", rest[0]):
         regional = spelled.get(f"{parts[0]}-{rest[0]}")
@@ -228,16 +224,12 @@ def parse_language(text: str) -> Language:
         iso, script = tag.split("_")
         return _language(iso, script)
     if key in ("", "und", "mul", "mis", "zxx"):
-        raise LanguageError(
-            f"{text!r} stands for no language; expected a code such as deu, de or deu_Latn, or a name"
-        )
+        raise LanguageError(f"{text!r} stands for no language; expected a code such as deu, de or deu_Latn, or a name")
     found = _from_parts(key) or _from_name(cleaned)
     if found is None:
         near = nearest_languages(cleaned)
         hint = f"; nearest: {', '.join(near)}" if near else ""
-        raise LanguageError(
-            f"unknown language {text!r}{hint}; expected a code such as deu, de or deu_Latn, or a name"
-        )
+        raise LanguageError(f"unknown language {text!r}{hint}; expected a code such as deu, de or deu_Latn, or a name")
     return found
 
 
@@ -249,11 +241,7 @@ def nearest_languages(text: str, count: int = 3) -> list[str]:
 
     def score(candidate: str, iso: str, bonus: float) -> None:
         matcher.set_seq1(candidate)
-        if (
-            matcher.real_quick_ratio() >= 0.6
-            and matcher.quick_ratio() >= 0.6
-            and (r := matcher.ratio()) >= 0.6
-        ):
+        if matcher.real_quick_ratio() >= 0.6 and matcher.quick_ratio() >= 0.6 and (r := matcher.ratio()) >= 0.6:
             same_start = 0.05 * (candidate[:1] == key[:1])
             scored[iso] = max(scored.get(iso, 0.0), r + bonus + same_start)
 
@@ -294,15 +282,15 @@ def parse_languages(texts: Iterable[str]) -> list[Language]:
 
 def notes_on(languages: Iterable[Language]) -> list[str]:
     """What a reader of the list should know: a macrolanguage beside its member, a language in two scripts."""
-    listed = sorted(set(languages))
-    isos = {language.iso for language in listed}
+    tags_of: dict[str, list[str]] = {}
+    for language in sorted(set(languages)):
+        tags_of.setdefault(language.iso, []).append(language.tag)
     notes = []
-    for iso in sorted(isos):
+    for iso, tags in tags_of.items():
         macro = _rows()[iso].macro if iso in _rows() else ""
-        if macro in isos:
+        if macro in tags_of:
             whole = f"{macro} ({_rows()[macro].name})"
             notes.append(f"{iso} ({_rows()[iso].name}) is a member of the macrolanguage {whole}")
-        tags = [language.tag for language in listed if language.iso == iso]
         if len(tags) > 1:
             notes.append(f"{_rows()[iso].name} is listed in {len(tags)} scripts: {', '.join(tags)}")
     return notes

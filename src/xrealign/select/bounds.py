@@ -97,29 +97,32 @@ def concave_bound(
     # objective: ½ x'(pair + diagonal·I)x + (linear − diagonal/2)'x
     shifted = linear - diagonal / 2
     x = np.full(n, k / n)
+    image = pair @ x
     best: Bound | None = None
-    step = 1.0 / max(1e-9, float(np.abs(pair).sum(axis=1).max()) / 4)
-    momentum, previous, t = x.copy(), x.copy(), 1.0
-    previous_value = -np.inf
+    step = 4.0 / max(1e-9, float(np.abs(image).max()) * n / k)
+    ahead, ahead_image, t = x.copy(), image.copy(), 1.0
+    found = -np.inf
     for iteration in range(steps):
-        gradient = pair @ momentum + diagonal * momentum + shifted
+        # The tangent may lie at any point with Σx = k, inside the box or not: ``ahead`` is such a point.
+        gradient = ahead_image + diagonal * ahead + shifted
         if iteration % 10 == 0 or iteration == steps - 1:
-            here = 0.5 * float(momentum @ (gradient - shifted)) + float(shifted @ momentum)
-            value, with_in, with_out = _top(gradient, k, here - float(gradient @ momentum))
+            here = 0.5 * float(ahead @ (gradient + shifted))
+            value, with_in, with_out = _top(gradient, k, here - float(gradient @ ahead))
             slack = ROUNDING * max(1.0, abs(value))
             if best is None or value + slack < best.value:
-                best = Bound(value + slack, with_in + slack, with_out + slack, momentum.copy())
+                best = Bound(value + slack, with_in + slack, with_out + slack, np.clip(ahead, 0, 1))
             if best.value <= target or value - here < 1e-7 * max(1.0, abs(value)):
                 break
-        x = _project(momentum + step * gradient, k)
-        moved = pair @ x + diagonal * x
-        found = 0.5 * float(x @ moved) + float(shifted @ x)
-        if found < previous_value:  # overshoot: restart the momentum with a shorter step
-            step, t, momentum = step / 2, 1.0, previous.copy()
+        stepped = _project(ahead + step * gradient, k)
+        stepped_image = pair @ stepped
+        reached = 0.5 * float(stepped @ (stepped_image + diagonal * stepped)) + float(shifted @ stepped)
+        if reached < found:  # overshoot: start again without momentum, with a shorter step
+            step, t, ahead, ahead_image = step / 2, 1.0, x.copy(), image.copy()
             continue
         following = (1 + np.sqrt(1 + 4 * t * t)) / 2
-        momentum = _project(x + (t - 1) / following * (x - previous), k)
-        previous, previous_value, t = x, found, following
+        pull = (t - 1) / following
+        ahead, ahead_image = stepped + pull * (stepped - x), stepped_image + pull * (stepped_image - image)
+        x, image, found, t = stepped, stepped_image, reached, following
         step *= 1.2
     if best is None:
         raise AssertionError("no step was made")

@@ -10,8 +10,7 @@ What is missing stays missing. The policy is named in every result:
 - ``pairwise``: each pair is compared on the features known of both; languages without data are dropped;
 - ``refuse``: a gap is an error that names the languages.
 
-No torch here: distances from a model or a tokenizer arrive as a matrix (:func:`read_matrix`) or through
-:func:`cosine_distances` and :func:`overlap_distances` on vectors and counts made elsewhere.
+No torch here: distances from a model or a tokenizer arrive as a matrix; see ``matrices.py``.
 """
 
 from __future__ import annotations
@@ -121,7 +120,7 @@ def _complete_or_drop(table: FeatureTable, name: str, missing: str, source: str 
     keep = np.flatnonzero(~empty)
     coverage = table.coverage[keep]
     if not gaps[keep].any():
-        matrix = angular(values[keep])
+        matrix = angular(values[keep] if len(dropped) else values)
     else:
         if missing == "imputed":
             bad = [languages[i].iso for i in keep[gaps[keep].any(axis=1)]]
@@ -145,7 +144,8 @@ def _featural(languages: Sequence[Language], name: str, table_name: str, prefix:
     if prefix:
         columns = [index for index, feature in enumerate(table.names) if feature.startswith(prefix)]
         names = tuple(table.names[index] for index in columns)
-        table = FeatureTable(table.languages, names, table.values[:, columns], table.source)
+        completed = None if table.completed is None else table.completed[:, columns]
+        table = FeatureTable(table.languages, names, table.values[:, columns], table.source, completed)
     return _complete_or_drop(table, name, missing)
 
 
@@ -252,9 +252,12 @@ def distance_names() -> list[str]:
 def distances(languages: Sequence[Language], name: str = "uriel-featural", missing: str | None = None) -> Distances:
     """Distances ``name`` between ``languages``; ``missing`` is one of :data:`POLICIES`, by default the table's own.
 
+    ``name`` is one of :func:`distance_names`, the path of a matrix file, or a weighted mean of several:
+    ``uriel-featural=2,geographic=1``.
+
     Raises:
         ConfigError: unknown name or policy.
-        DataError: gaps under the policy ``refuse``.
+        DataError: gaps under the policy ``refuse``, or a damaged file.
     """
     if missing is not None and missing not in POLICIES:
         raise ConfigError(f"unknown policy for missing values {missing!r}; expected one of {', '.join(POLICIES)}")
@@ -265,5 +268,52 @@ def distances(languages: Sequence[Language], name: str = "uriel-featural", missi
     if table in TABLES and part in TABLES[table][2]:
         source, default, _ = TABLES[table]
         return _featural(languages, name, source, PARTS[part], missing or default)
+    if "=" in name:
+        return _weighted(languages, name, missing)
+    if name.endswith((".tsv", ".npz", ".txt")) or "/" in name:
+        from xrealign.select.matrices import distances_from_file
+
+        return distances_from_file(languages, name)
     known = distance_names()
-    raise ConfigError(f"unknown distance {name!r}; expected one of {', '.join(known)}{did_you_mean(name, known)}")
+    raise ConfigError(
+        f"unknown distance {name!r}{did_you_mean(name, known)}; expected a matrix file (.tsv, .npz) or one of "
+        + ", ".join(known)
+    )
+
+
+def is_negative_type(name: str) -> bool:
+    """Whether Σ x_i x_j d_ij is known to be concave where Σx is constant.
+
+    So it is for angles between complete vectors, great circles (both embed isometrically in L1) and for
+    same or different; and for their weighted means.
+    """
+    parts = [item.partition("=")[0].strip() for item in name.split(",")]
+    safe = ("uriel", "urielplus", "genetic", "geographic", "uriel-geographic", "script")
+    return all(part in safe or part.rpartition("-")[0] in ("uriel", "urielplus") for part in parts)
+
+
+def _weighted(languages: Sequence[Language], name: str, missing: str | None) -> Distances:
+    """The weighted mean of several distances, on the languages that all of them know."""
+    parts: list[tuple[float, Distances]] = []
+    for item in name.split(","):
+        single, _, number = item.strip().partition("=")
+        try:
+            weight = float(number)
+        except ValueError:
+            raise ConfigError(f"the weight of distance {single!r} is {number!r}; expected a number") from None
+        if not (np.isfinite(weight) and weight > 0):
+            raise ConfigError(f"the weight of distance {single} is {number}; expected more than 0")
+        parts.append((weight, distances(languages, single, missing)))
+    dropped = {language: reason for _, part in parts for language, reason in part.dropped.items()}
+    kept = tuple(language for language in languages if language not in dropped)
+    total = sum(weight for weight, _ in parts)
+    matrix = np.zeros((len(kept), len(kept)))
+    coverage = np.ones(len(kept))
+    for weight, part in parts:
+        place = {language: index for index, language in enumerate(part.languages)}
+        index = np.array([place[language] for language in kept], dtype=np.int64)
+        matrix += weight / total * part.matrix[np.ix_(index, index)]
+        coverage = np.minimum(coverage, part.coverage[index])
+    source = "; ".join(part.source for _, part in parts)
+    policies = "/".join(dict.fromkeys(part.missing for _, part in parts))
+    return Distances(kept, matrix, name, source, policies, coverage, dropped)

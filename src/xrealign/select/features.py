@@ -41,17 +41,22 @@ class FeatureTable:
         names: the F features.
         values: (N, F) float32 between 0 and 1; NaN where nothing is known.
         source: name and version of the data.
+        completed: (N, F) true where the value was not observed but filled in; None for tables without that.
     """
 
     languages: tuple[Language, ...]
     names: tuple[str, ...]
     values: Array
     source: str
+    completed: NDArray[np.bool_] | None = None
 
     @property
     def coverage(self) -> NDArray[np.float64]:
-        """Share of features known, per language: (N,)."""
-        shares: NDArray[np.float64] = np.mean(~np.isnan(self.values), axis=1)
+        """Share of features known, per language: (N,). Values that were filled in do not count."""
+        gaps = np.isnan(self.values)
+        if self.completed is not None:
+            gaps |= self.completed
+        shares: NDArray[np.float64] = 1 - np.mean(gaps, axis=1)
         return shares
 
 
@@ -92,7 +97,12 @@ def _uriel_knn(languages: Sequence[Language]) -> FeatureTable:
     rows = _first_rows(languages, "uriel", "langs")
     values = np.unpackbits(data["knn"][np.maximum(rows, 0)], axis=1, count=len(names)).astype(np.float32)
     values[rows < 0] = np.nan
-    return FeatureTable(tuple(languages), names, values, "URIEL (lang2vec 1.1.2), kNN-completed")
+    known = np.unpackbits(data["known"], count=len(_strings("uriel", "langs"))).astype(bool)
+    position = np.cumsum(known) - 1
+    completed = np.ones(values.shape, dtype=bool)
+    observed = (rows >= 0) & known[np.maximum(rows, 0)]
+    completed[observed] = data["observed"][position[rows[observed]]] == MISSING
+    return FeatureTable(tuple(languages), names, values, "URIEL (lang2vec 1.1.2), kNN-completed", completed)
 
 
 def _uriel_observed(languages: Sequence[Language]) -> FeatureTable:
@@ -142,7 +152,8 @@ def _urielplus_imputed(languages: Sequence[Language]) -> FeatureTable:
     rows = _first_rows(languages, "urielplus", "glottocodes")
     values = np.unpackbits(data["imputed"][np.maximum(rows, 0)], axis=1, count=len(names)).astype(np.float32)
     values[rows < 0] = np.nan
-    return FeatureTable(tuple(languages), names, values, "URIEL+ 1.3.2, integrated, union, softImpute")
+    completed = data["union"][np.maximum(rows, 0)] == MISSING
+    return FeatureTable(tuple(languages), names, values, "URIEL+ 1.3.2, integrated, union, softImpute", completed)
 
 
 def _urielplus_observed(languages: Sequence[Language]) -> FeatureTable:
@@ -164,7 +175,8 @@ def _script_features(languages: Sequence[Language]) -> FeatureTable:
 
 def uriel_points() -> NDArray[np.float64]:
     """(299, 2) latitudes and longitudes of the points URIEL measures geography from, in degrees."""
-    return _snapshot("uriel")["points"].astype(np.float64)
+    points: NDArray[np.float64] = _snapshot("uriel")["points"].astype(np.float64)
+    return points
 
 
 def coordinates(languages: Sequence[Language]) -> NDArray[np.float64]:
@@ -174,8 +186,8 @@ def coordinates(languages: Sequence[Language]) -> NDArray[np.float64]:
     for index, language in enumerate(languages):
         for row in rows_of(language, "places", "glottocodes"):
             here = (data["latitude"][row], data["longitude"][row])
-            if not np.isnan(here).any():
-                places[index] = here
+            if not np.isnan(here).any():  # Glottolog counts some longitudes from 0 to 360
+                places[index] = here[0], (here[1] + 180) % 360 - 180
                 break
     return places
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from xrealign.errors import ConfigError
 from xrealign.language import Language, notes_on
-from xrealign.select.distances import distances
-from xrealign.select.exact import branch_and_bound
-from xrealign.select.problem import Problem, check_feasible, value_of
-from xrealign.select.search import local_search
+from xrealign.select.conditions import Conditions, allowed, limits_of
+from xrealign.select.criteria import Setting, build_problem, is_minimised, parse_criterion
+from xrealign.select.distances import Distances, distances, is_negative_type
+from xrealign.select.diversity import diversity
+from xrealign.select.problem import Indices, Matrix, Problem, value_of, violated
+from xrealign.select.solve import Answer, solve
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +31,12 @@ class Selection:
         seconds: time taken, in seconds.
         criterion: what was maximised.
         distance: which distances were used.
+        missing: the policy for missing features.
         method: how the subset was found and the bound proven.
-        contributions: how much the value falls when the member leaves and nobody takes its place.
+        contributions: how much worse the value gets when the member leaves and nobody takes its place.
         coverage: share of features known, per member of subset and fixed.
-        notes: candidates dropped and other remarks.
+        diversity: measures of subset and fixed members together, see :mod:`xrealign.select.diversity`.
+        notes: candidates left out and other remarks.
     """
 
     subset: list[Language]
@@ -43,10 +47,137 @@ class Selection:
     seconds: float
     criterion: str
     distance: str
+    missing: str = "imputed"
     method: str = ""
     contributions: dict[Language, float] = field(default_factory=dict)
     coverage: dict[Language, float] = field(default_factory=dict)
+    diversity: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def gap(self) -> float | None:
+        """(bound − value) / |value|: how much better an unknown subset could still be; None without a bound."""
+        if self.bound is None:
+            return None
+        return abs(self.bound - self.value) / max(abs(self.value), 1e-12)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A selection made ready to solve: the same numbers serve choosing, explaining and drawing."""
+
+    languages: list[Language]
+    fixed: list[Language]
+    targets: list[Language]
+    distances: Distances
+    setting: Setting
+    solved: Problem
+    shown: Problem
+    weights: dict[str, float]
+    criterion: str
+    distance: str
+    notes: list[str]
+
+    @property
+    def sign(self) -> float:
+        """−1 where the reported value is made small."""
+        return -1.0 if is_minimised(self.weights) else 1.0
+
+    @property
+    def names(self) -> list[str]:
+        """ISO codes of the candidates."""
+        return [language.iso for language in self.languages]
+
+
+def prepare(
+    candidates: Sequence[Language],
+    k: int,
+    fixed: Sequence[Language] = (),
+    criterion: str = "maxsum",
+    distance: str = "uriel-featural",
+    *,
+    targets: Sequence[Language] = (),
+    conditions: Conditions | None = None,
+    seen: frozenset[str] | None = None,
+    resources: Mapping[str, int] | None = None,
+    missing: str | None = None,
+    min_known: float = 0.0,
+) -> Task:
+    """The problem behind :func:`select_languages`, not yet solved.
+
+    Raises:
+        ConfigError: impossible settings.
+    """
+    conditions = conditions or Conditions()
+    weights = parse_criterion(criterion)
+    if k < 1:
+        raise ConfigError(f"k = {k}; expected at least 1")
+    fixed = sorted(set(fixed))
+    targets = sorted(set(targets))
+    clash = sorted(set(conditions.require) & set(fixed))
+    if clash:
+        raise ConfigError(f"{clash[0].iso} is both fixed and required; fixed members are not chosen")
+    wanted, out = allowed([x for x in sorted(set(candidates)) if x not in set(fixed)], conditions)
+    notes = notes_on([*wanted, *fixed])
+    if out and conditions.min_sentences > 0:
+        few = [language.iso for language, reason in out.items() if reason != "excluded"]
+        if few:
+            notes.append(f"{len(few)} candidates have too few sentences: {', '.join(few)}")
+    if "same-script" in weights:
+        script = fixed[0].script if fixed else "Latn"
+        other = [language for language in wanted if language.script != script]
+        wanted = [language for language in wanted if language.script == script]
+        notes.append(f"{len(other)} candidates in another script than {script} were left out")
+    found = distances(list(dict.fromkeys([*wanted, *fixed, *targets])), distance, missing)
+    for language in [*fixed, *targets, *conditions.require]:
+        if language in found.dropped:
+            raise ConfigError(f"{language.iso} ({language.name}) cannot be compared: {found.dropped[language]}")
+    dropped = [language for language in wanted if language in found.dropped]
+    if dropped:
+        shown = ", ".join(language.iso for language in dropped[:12]) + (" …" if len(dropped) > 12 else "")
+        notes.append(f"{len(dropped)} candidates without data for {distance} were left out: {shown}")
+    wanted = [language for language in wanted if language not in found.dropped]
+    if min_known > 0:
+        share = dict(zip(found.languages, found.coverage.tolist(), strict=True))
+        thin = [language for language in wanted if share[language] < min_known and language not in conditions.require]
+        if thin:
+            text = ", ".join(language.iso for language in thin[:12]) + (" …" if len(thin) > 12 else "")
+            notes.append(
+                f"{len(thin)} candidates with under {min_known:.0%} of the features known were left out: {text}"
+            )
+            wanted = [language for language in wanted if language not in set(thin)]
+    overlap = [language.iso for language in targets if language in set(wanted)]
+    if overlap:
+        notes.append(f"targets that are candidates too: {', '.join(overlap)}; exclude them to keep them zero-shot")
+    place = {language: index for index, language in enumerate(found.languages)}
+    c, f, t = (np.array([place[x] for x in group], dtype=np.int64) for group in (wanted, fixed, targets))
+    matrix = found.matrix
+    setting = Setting(
+        wanted,
+        fixed,
+        _block(matrix, c),
+        matrix[np.ix_(c, f)],
+        matrix[np.ix_(f, f)],
+        targets,
+        matrix[np.ix_(t, c)],
+        matrix[np.ix_(t, f)],
+        seen,
+        resources,
+    )
+    index = {language: number for number, language in enumerate(wanted)}
+    required = [index[language] for language in sorted(set(conditions.require))]
+    limits = limits_of(conditions, wanted, fixed, seen, resources)
+    solved, shown_problem = build_problem(setting, k, weights, required, limits)
+    return Task(
+        wanted, list(fixed), list(targets), found, setting, solved, shown_problem, weights, criterion, distance, notes
+    )
+
+
+def _block(matrix: Matrix, rows: Indices) -> Matrix:
+    """The square part of a matrix; without a copy where the rows are its first ones."""
+    if np.array_equal(rows, np.arange(len(rows))):
+        return matrix[: len(rows), : len(rows)]
+    return matrix[np.ix_(rows, rows)]
 
 
 def select_languages(
@@ -57,56 +188,165 @@ def select_languages(
     distance: str = "uriel-featural",
     seed: int = 0,
     *,
+    targets: Sequence[Language] = (),
+    conditions: Conditions | None = None,
+    seen: frozenset[str] | None = None,
+    resources: Mapping[str, int] | None = None,
+    missing: str | None = None,
+    min_known: float = 0.0,
     time_limit: float = 60.0,
+    restarts: int = 30,
 ) -> Selection:
     """The best ``k`` of ``candidates``, with a proof or an upper bound.
 
-    ``fixed`` languages count in the value and are not chosen; where they are among the candidates they are
-    taken out of them. Equal subsets are decided by the order of tags. ``time_limit`` is in seconds.
+    Args:
+        candidates: languages to choose from.
+        k: how many; fixed members not counted.
+        fixed: members that count in the value and are not chosen; taken out of the candidates.
+        criterion: one of :data:`xrealign.select.criteria.CRITERIA` or a weighted sum, ``maxsum=1,families=0.5``.
+        distance: see :func:`xrealign.select.distances.distances`.
+        seed: of the local search's restarts and of ``random``.
+        targets: languages to be near to, for ``facility``.
+        conditions: constraints.
+        seen: ISO codes of the languages a model saw in pre-training.
+        resources: resource class by ISO code.
+        missing: policy for missing features: imputed, pairwise or refuse.
+        min_known: candidates with a smaller share of observed features are left out (0 to 1).
+        time_limit: seconds after which the proof stops and the bound reached is reported.
+        restarts: of the local search.
+
+    Equal subsets are decided by the order of tags. The same arguments give the same subset, unless the time
+    limit cuts a proof short.
 
     Raises:
-        ConfigError: impossible settings.
-        LanguageError: a language that is fixed or required without data.
+        ConfigError: impossible settings, or conditions that contradict each other (the message names them).
+        DataError: missing features under the policy ``refuse``.
     """
     started = time.perf_counter()
-    if criterion != "maxsum":
-        raise ConfigError(f"unknown criterion {criterion!r}; expected maxsum")
-    if k < 1:
-        raise ConfigError(f"k = {k}; expected at least 1")
-    fixed = sorted(set(fixed))
-    wanted = sorted(set(candidates) - set(fixed))
-    found = distances([*wanted, *fixed], distance)
-    lost = [language for language in fixed if language in found.dropped]
-    if lost:
-        raise ConfigError(f"the fixed language {lost[0]} has {found.dropped[lost[0]]}")
-    languages = found.languages[: len(found.languages) - len(fixed)]
-    n = len(languages)
-    pair = found.matrix[:n, :n]
-    linear = found.matrix[:n, n:].sum(axis=1)
-    constant = float(found.matrix[n:, n:].sum()) / 2
-    problem = Problem(n, k, pair=pair, linear=linear, constant=constant)
-    feasible = check_feasible(problem, [language.iso for language in languages])
-    subset, value = local_search(problem, feasible, seed)
-    proof = branch_and_bound(pair, linear, k, subset, value - constant, True, started + time_limit)
-    subset = proof.subset
-    value = value_of(problem, subset)
-    bound = max(value, proof.bound + constant)
-    chosen = [languages[i] for i in subset]
-    contributions = {languages[i]: float(value - value_of(problem, np.setdiff1d(subset, [i]))) for i in subset}
-    shares = dict(zip(found.languages, found.coverage.tolist(), strict=True))
-    notes = notes_on([*wanted, *fixed])
-    notes += [f"{language} was left out: {reason}" for language, reason in sorted(found.dropped.items())]
+    task = prepare(
+        candidates,
+        k,
+        fixed,
+        criterion,
+        distance,
+        targets=targets,
+        conditions=conditions,
+        seen=seen,
+        resources=resources,
+        missing=missing,
+        min_known=min_known,
+    )
+    return choose(task, seed, time_limit, restarts, started)
+
+
+def choose(
+    task: Task, seed: int = 0, time_limit: float = 60.0, restarts: int = 30, started: float | None = None
+) -> Selection:
+    """Solves a task made by :func:`prepare`. ``started`` (of :func:`time.perf_counter`) is where its time counts from.
+
+    Raises:
+        ConfigError: conditions that contradict each other; the message names them.
+    """
+    started = time.perf_counter() if started is None else started
+    if "random" in task.weights:
+        answer = _draw(task, seed)
+        return report(task, answer.subset, None, answer.method, started)
+    answer = _solve(task, seed, time_limit, restarts)
+    return report(task, answer.subset, answer.bound, answer.method, started)
+
+
+def evaluate_subset(task: Task, subset: Sequence[Language], seed: int = 0, time_limit: float = 60.0) -> Selection:
+    """The same report for a given subset: its value, and the bound that the best one could reach.
+
+    Raises:
+        ConfigError: a member that is no candidate.
+    """
+    started = time.perf_counter()
+    index = {language: number for number, language in enumerate(task.languages)}
+    unknown = [language.iso for language in sorted(subset) if language not in index]
+    if unknown:
+        raise ConfigError(f"not among the candidates with data: {', '.join(unknown)}")
+    chosen = np.array(sorted(index[language] for language in subset), dtype=np.int64)
+    if "random" in task.weights:
+        return report(task, chosen, None, "given", started)
+    answer = _solve(task, seed, time_limit, 30)
+    found = report(task, chosen, answer.bound, f"given; bound by {answer.method}", started)
+    broken = violated(task.solved, chosen)
+    if broken:
+        found = replace(found, optimal=False, notes=[*found.notes, f"the given subset breaks: {', '.join(broken)}"])
+    return found
+
+
+def _concave(task: Task) -> bool:
+    """Whether the quadratic part is of negative type with a positive sign."""
+    return is_negative_type(task.distance) and not any(name == "least-maxsum" for name in task.weights)
+
+
+def _solve(task: Task, seed: int, time_limit: float, restarts: int) -> Answer:
+    return solve(
+        task.solved,
+        task.names,
+        seed,
+        time_limit,
+        restarts,
+        negative_type=_concave(task),
+        primary=task.shown,
+    )
+
+
+def _draw(task: Task, seed: int) -> Answer:
+    """A random subset within the limits: uniform without limits, else random swaps from a random greedy start."""
+    from xrealign.select.problem import check_feasible
+    from xrealign.select.search import greedy
+
+    generator = np.random.default_rng(seed)
+    problem = task.solved
+    feasible = check_feasible(problem, task.names)
+    required = list(problem.required)
+    if not problem.limits:
+        rest = np.setdiff1d(np.arange(problem.n), required)
+        drawn = generator.choice(rest, size=problem.k - len(required), replace=False)
+        subset = np.sort(np.append(np.array(required, dtype=np.int64), drawn))
+        return Answer(subset, 0.0, 0.0, "random")
+    for _ in range(200):
+        scores = generator.random(problem.n)
+        found = greedy(replace(problem, pair=None, linear=scores, constant=0.0))
+        if found is not None:
+            return Answer(found, 0.0, 0.0, "random within the limits")
+    return Answer(feasible, 0.0, 0.0, "first subset within the limits")
+
+
+def report(task: Task, subset: Indices, bound: float | None, method: str, started: float) -> Selection:
+    """A subset of the task's candidates with everything that is told about it."""
+    value = value_of(task.shown, subset)
+    chosen = [task.languages[i] for i in subset.tolist()]
+    sign = task.sign
+    if bound is not None:
+        bound = max(bound, value)
+    contributions = {
+        task.languages[i]: sign * (value - value_of(task.shown, subset[subset != i])) for i in subset.tolist()
+    }
+    shares = dict(zip(task.distances.languages, task.distances.coverage.tolist(), strict=True))
+    poor = [language.iso for language in chosen if shares[language] < 0.1]
+    notes = list(task.notes)
+    if poor:
+        notes.append(
+            f"under 10 % of the features of {', '.join(poor)} were observed, the rest is filled in; "
+            "min_known (--min-known 0.25) keeps such languages out"
+        )
     return Selection(
         subset=chosen,
-        fixed=list(fixed),
-        value=value,
-        bound=bound,
-        optimal=bound - value <= 1e-7 * max(1.0, abs(value)),
+        fixed=task.fixed,
+        value=sign * value,
+        bound=None if bound is None else sign * bound,
+        optimal=bound is not None and bound - value <= 1e-7 * max(1.0, abs(value)),
         seconds=time.perf_counter() - started,
-        criterion=criterion,
-        distance=distance,
-        method=proof.method,
+        criterion=task.criterion,
+        distance=task.distance,
+        missing=task.distances.missing,
+        method=method,
         contributions=contributions,
-        coverage={language: shares[language] for language in [*chosen, *fixed]},
+        coverage={language: shares[language] for language in [*chosen, *task.fixed]},
+        diversity=diversity([*chosen, *task.fixed], task.distances, task.targets),
         notes=notes,
     )
