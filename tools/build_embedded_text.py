@@ -27,7 +27,15 @@ from pathlib import Path, PurePosixPath
 import regex
 
 from embedded_codes import PREFERRED_UDHR, SCRIPTS
-from embedded_udhr import DeclarationParser, clean, declaration_articles, declaration_segments, read_declarations
+from embedded_udhr import (
+    DeclarationParser,
+    clean,
+    declaration_articles,
+    declaration_segments,
+    implausible_parts,
+    is_whole,
+    read_declarations,
+)
 from xrealign.errors import LanguageError
 from xrealign.language import parse_language
 
@@ -95,12 +103,12 @@ def tag_of(code: str, parser: DeclarationParser, hans: set[str], hant: set[str])
 
 
 def one_version_each(
-    texts: dict[str, dict[str, str]], tags: dict[str, str], isos: dict[str, str], segmented: set[str]
+    texts: dict[str, dict[str, str]], tags: dict[str, str], isos: dict[str, str], whole: set[str]
 ) -> tuple[Table, list[str]]:
     """One text for each language, and the codes left out.
 
-    Taken is the first in PREFERRED_UDHR, else one that is also aligned by segment, else one whose code is the
-    bare ISO code, else one whose code starts with a letter, else the first by code.
+    Taken is one with the most texts; of several the first in PREFERRED_UDHR, else one with every segment (``whole``),
+    else one whose code is the bare ISO code, else one whose code starts with a letter, else the first by code.
     """
     groups = defaultdict(list)
     for code in texts:
@@ -109,9 +117,9 @@ def one_version_each(
 
     preferred = {code: place for place, code in enumerate(PREFERRED_UDHR)}
 
-    def rank(code: str) -> tuple[int, bool, bool, bool, str]:
+    def rank(code: str) -> tuple[int, int, bool, bool, bool, str]:
         place = preferred.get(code, len(preferred))
-        return (place, code not in segmented, code != isos[code], code[0].isdigit(), code)
+        return (-len(texts[code]), place, code not in whole, code != isos[code], code[0].isdigit(), code)
 
     chosen = {tag: min(codes, key=rank) for tag, codes in groups.items()}
     left = sorted(set(texts) - set(chosen.values()))
@@ -221,11 +229,12 @@ def main() -> None:
         {c for part in parsed[code].parts.values() for text in part for c in text} for code in ("cmn_hans", "cmn_hant")
     )
     hans, hant = simplified - traditional, traditional - simplified
-    segments, articles = declaration_segments(parsed), declaration_articles(parsed)
+    (segments, segments_dropped), articles = declaration_segments(parsed), declaration_articles(parsed)
+    whole = {code for code, p in parsed.items() if is_whole(p.parts, parsed["eng"].parts)}
     tags = {code: tag for code, p in parsed.items() if p.parts and (tag := tag_of(code, p, hans, hant))}
     isos = {code: p.iso for code, p in parsed.items()}
-    segment_table, segments_left = one_version_each(segments, tags, isos, set(segments))
-    article_table, articles_left = one_version_each(articles, tags, isos, set(segments))
+    segment_table, segments_left = one_version_each(segments, tags, isos, whole)
+    article_table, articles_left = one_version_each(articles, tags, isos, whole)
     locales = read_annotations(cldr_files)
     names, names_dropped = annotation_table(locales, "tts", hans, hant)
     keywords, keywords_dropped = annotation_table(locales, "default", hans, hant)
@@ -250,6 +259,11 @@ def main() -> None:
     (DATA / "embedded.json").write_text(json.dumps(tables, indent=1, sort_keys=True) + "\n", "utf-8")
 
     print(f"udhr: {len(segments)} texts by segment, {len(articles)} by article of {len(parsed)}")
+    print(f"parts left out by segment: {dict(segments_dropped)}")
+    english = parsed["eng"].parts
+    for tag, (code, _) in sorted(segment_table.items()):
+        if code in whole and (strange := implausible_parts(parsed[code].parts, english)):
+            print(f"kept as it is, of implausible length: {tag} {code} {' '.join(sorted(strange))}")
     print(f"left out by segment: {' '.join(segments_left)}\nleft out by article: {' '.join(articles_left)}")
     print(f"cldr: {len(locales)} locales; names {dict(names_dropped)}, keywords {dict(keywords_dropped)}")
     for name, entry in tables.items():

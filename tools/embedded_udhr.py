@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import re
+import statistics
 import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from html.parser import HTMLParser
 from pathlib import PurePosixPath
+
+# A paragraph may be at most FARTHEST times as long or short as expected; both lengths are counted SMOOTHING
+# characters longer, so that short paragraphs are not judged by a few letters. Both were set on the articles of
+# declarations with every paragraph of the English: 0.8 % of their paragraphs lie beyond, many of them marks for
+# missing text.
+FARTHEST, SMOOTHING = 2.0, 20
+MOST_IMPLAUSIBLE = 0.25
+FEWEST_SEGMENTS = 20
+
+Parts = Mapping[str, Sequence[str]]  # "pre", "1" ... "30" -> paragraphs
 
 
 def clean(text: str) -> str:
@@ -56,14 +70,72 @@ def read_declarations(files: dict[str, bytes]) -> dict[str, DeclarationParser]:
     return parsed
 
 
-def declaration_segments(parsed: dict[str, DeclarationParser]) -> dict[str, dict[str, str]]:
-    """code -> {``pre.0`` … ``30.0``: paragraph}, for texts whose parts have as many paragraphs as the English."""
-    shape = {part: len(paragraphs) for part, paragraphs in parsed["eng"].parts.items()}
+def is_whole(parts: Parts, english: Parts) -> bool:
+    """Whether the preamble and every article have as many paragraphs as the English."""
+    return {part: len(texts) for part, texts in parts.items()} == {part: len(texts) for part, texts in english.items()}
+
+
+def implausible_parts(parts: Parts, english: Parts) -> set[str]:
+    """The parts, of those with as many paragraphs as the English, in which a paragraph has an implausible length.
+
+    Expected is the English length times the median ratio of the declaration's paragraphs to the English ones.
+    A heading taken for a paragraph, two paragraphs joined and a third one split, or a mark for missing text
+    (``&1``, ``@``) lie far from it.
+    """
+    pairs = [(part, len(x), len(e)) for part in parts for x, e in zip(parts[part], english[part], strict=True)]
+    ratio = statistics.median(x / e for _, x, e in pairs)
     return {
-        code: {f"{part}.{n}": text for part, texts in p.parts.items() for n, text in enumerate(texts)}
-        for code, p in parsed.items()
-        if {part: len(paragraphs) for part, paragraphs in p.parts.items()} == shape
+        part for part, x, e in pairs if abs(math.log((x / ratio + SMOOTHING) / (e + SMOOTHING))) > math.log(FARTHEST)
     }
+
+
+def matched_parts(parts: Parts, english: Parts) -> tuple[dict[str, Sequence[str]], Counter[str]]:
+    """The parts whose paragraphs stand for the English ones, and the number of others, counted by reason.
+
+    Left out are parts with another number of paragraphs; with a digit, which the English text never has: an
+    item's or article's number left in it, or a misspelling; with a paragraph that also stands elsewhere; and with
+    a paragraph of implausible length. Nothing is kept where more than MOST_IMPLAUSIBLE of the parts with the right
+    number of paragraphs are implausible, or fewer than FEWEST_SEGMENTS paragraphs remain.
+    """
+    dropped: Counter[str] = Counter()
+    same = {part: texts for part, texts in parts.items() if len(texts) == len(english.get(part, ()))}
+    dropped["another number of paragraphs"] = len(english) - len(same)
+    if not same:
+        return {}, dropped
+    times = Counter(text for texts in same.values() for text in texts)
+    implausible = implausible_parts(same, english)
+    kept: dict[str, Sequence[str]] = {}
+    for part, texts in same.items():
+        if part in implausible:
+            dropped["implausible length"] += 1
+        elif any(times[text] > 1 for text in texts):
+            dropped["same text twice"] += 1
+        elif any(c.isdigit() for text in texts for c in text):
+            dropped["a digit"] += 1
+        else:
+            kept[part] = texts
+    if len(implausible) > MOST_IMPLAUSIBLE * len(same):
+        return {}, dropped + Counter({"in a declaration with too many implausible lengths": len(kept)})
+    if sum(len(texts) for texts in kept.values()) < FEWEST_SEGMENTS:
+        return {}, dropped + Counter({"in a declaration with too few segments": len(kept)})
+    return kept, dropped
+
+
+def declaration_segments(parsed: Mapping[str, DeclarationParser]) -> tuple[dict[str, dict[str, str]], Counter[str]]:
+    """code -> {``pre.0`` ... ``30.0``: paragraph}, and the parts left out, counted by reason.
+
+    A declaration with every paragraph of the English is taken as it is; of another one ``matched_parts``.
+    """
+    english = parsed["eng"].parts
+    segments, dropped = {}, Counter[str]()
+    for code, declaration in parsed.items():
+        kept: Parts = declaration.parts
+        if not is_whole(kept, english):
+            kept, reasons = matched_parts(kept, english)
+            dropped += reasons
+        if kept:
+            segments[code] = {f"{part}.{n}": text for part, texts in kept.items() for n, text in enumerate(texts)}
+    return segments, dropped
 
 
 def declaration_articles(parsed: dict[str, DeclarationParser]) -> dict[str, dict[str, str]]:

@@ -33,15 +33,82 @@ def test_paragraphs_of_a_declaration() -> None:
     assert parser.parts == {"pre": ["First line", "Second"], "1": ["One & only"], "2": ["Two a", "Two b"]}
 
 
-def test_only_declarations_shaped_like_the_english_are_segmented() -> None:
+ENGLISH = {"pre": ["p" * 100, "q" * 20], **{str(n): [chr(96 + n) * 60, chr(64 + n) * 90] for n in range(1, 21)}}
+
+
+def in_other_letters(**changes: list[str]) -> dict[str, list[str]]:
+    """A declaration half as long again as ENGLISH, with some parts of its own."""
+    same = {part: [text + text[: len(text) // 2] for text in texts] for part, texts in ENGLISH.items()}
+    return same | {part.lstrip("_"): texts for part, texts in changes.items()}
+
+
+def test_whole_declarations_stay_as_they_are() -> None:
     import embedded_udhr
 
     page = HTML.encode()
     other = HTML.replace("<p>Second</p>", "").encode()
     parsed = embedded_udhr.read_declarations({"declaration/eng.html": page, "declaration/abc.html": other})
-    assert set(embedded_udhr.declaration_segments(parsed)) == {"eng"}
-    assert embedded_udhr.declaration_segments(parsed)["eng"]["2.1"] == "Two b"
+    segments, dropped = embedded_udhr.declaration_segments(parsed)
+    assert set(segments) == {"eng"}
+    assert segments["eng"]["2.1"] == "Two b"
+    assert dropped == {"another number of paragraphs": 1, "in a declaration with too few segments": 2}
     assert embedded_udhr.declaration_articles(parsed) == {}
+    # whole, though nothing in it is as long as it should be
+    parsed["abc"].parts = {"pre": ["x", "y" * 500], "1": ["&1"], "2": ["z", "z"]}
+    assert set(embedded_udhr.declaration_segments(parsed)[0]) == {"eng", "abc"}
+
+
+def test_articles_of_declarations_with_other_paragraphs() -> None:
+    import embedded_udhr
+
+    parts = in_other_letters(
+        pre=["p" * 180],  # joined
+        _1=["Heading", "a" * 230],  # two paragraphs, but not these two
+        _2=["b" * 90, "&1"],  # a mark for missing text
+        _3=["3. " + "c" * 87, "C" * 130],  # the number left in
+        _4=["e" * 90, "D" * 130],  # this first paragraph also stands in article 5
+        _6=["f" * 60, "F" * 200],  # 60 / 1.5 = 40 of 60 and 133 of 90 characters: less than twice as long or short
+    )
+    assert embedded_udhr.implausible_parts({p: t for p, t in parts.items() if p != "pre"}, ENGLISH) == {"1", "2"}
+    kept, dropped = embedded_udhr.matched_parts(parts, ENGLISH)
+    assert set(kept) == {"6", *(str(n) for n in range(7, 21))}
+    assert kept["6"] == parts["6"]
+    assert dropped == {
+        "another number of paragraphs": 1,
+        "implausible length": 2,
+        "a digit": 1,
+        "same text twice": 2,
+    }
+    # an article that is absent altogether counts too
+    del parts["20"]
+    assert embedded_udhr.matched_parts(parts, ENGLISH)[1]["another number of paragraphs"] == 2
+
+
+def test_the_bound_of_a_length_is_twice_with_twenty_characters_more() -> None:
+    import embedded_udhr
+
+    for first, implausible in ((20, False), (19, True), (140, False), (141, True)):
+        parts = {**ENGLISH, "1": ["x" * first, ENGLISH["1"][1]]}
+        english = {**ENGLISH, "1": ["a" * 60, ENGLISH["1"][1]]}
+        assert embedded_udhr.implausible_parts(parts, english) == ({"1"} if implausible else set()), first
+
+
+def test_doubtful_and_short_declarations_are_left_out() -> None:
+    import embedded_udhr
+
+    headings = {f"_{n}": ["Heading", "x" * 230 + str(n)] for n in range(1, 6)}
+    assert embedded_udhr.matched_parts(in_other_letters(**headings), ENGLISH)[0]  # 5 of 21 parts
+    headings["_6"] = ["Heading", "x" * 240]
+    kept, dropped = embedded_udhr.matched_parts(in_other_letters(**headings), ENGLISH)  # 6 of 21: above a quarter
+    assert kept == {}
+    assert dropped == {
+        "implausible length": 6,
+        "in a declaration with too many implausible lengths": 15,
+    }
+    for articles, segments in ((10, 20), (9, 0)):
+        some = {str(n): in_other_letters()[str(n)] for n in range(1, articles + 1)}
+        kept, _ = embedded_udhr.matched_parts(some, ENGLISH)
+        assert sum(len(texts) for texts in kept.values()) == segments
 
 
 @pytest.mark.parametrize(
@@ -68,14 +135,18 @@ def test_one_version_of_each_language() -> None:
     texts = {code: {"1": code} for code in ("deu_1901", "deu_1996", "fin", "067", "sme", "059", "xx_b", "xx_a")}
     tags = {c: f"{t}_Latn" for c, t in zip(texts, ("deu", "deu", "fin", "fin", "sme", "sme", "xx", "xx"), strict=True)}
     isos = {code: tags[code].partition("_")[0] for code in texts}
-    table, left = build_embedded_text.one_version_each(texts, tags, isos, segmented={"059", "fin", "067"})
+    table, left = build_embedded_text.one_version_each(texts, tags, isos, whole={"059", "fin", "067"})
     assert {tag: version for tag, (version, _) in table.items()} == {
         "deu_Latn": "deu_1996",  # preferred by name
-        "fin_Latn": "fin",  # both are segmented: the bare code
-        "sme_Latn": "059",  # the segmented one
+        "fin_Latn": "fin",  # both are whole: the bare code
+        "sme_Latn": "059",  # the whole one
         "xx_Latn": "xx_a",  # the first
     }
     assert left == ["067", "deu_1901", "sme", "xx_b"]
+    # one with more texts is taken before one that is preferred
+    texts["deu_1901"] = {"1": "x", "2": "y"}
+    table, _ = build_embedded_text.one_version_each(texts, tags, isos, whole=set())
+    assert table["deu_Latn"] == ("deu_1901", {"1": "x", "2": "y"})
 
 
 def test_concepts_leave_signs_out() -> None:

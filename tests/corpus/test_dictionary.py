@@ -68,6 +68,18 @@ def test_a_broken_file_is_named_with_its_line(tmp_path: Path, line: str, words: 
         read_dictionary(path, ENG, DEU)
 
 
+def test_malformed_lines_up_to_a_cap(tmp_path: Path) -> None:
+    path = tmp_path / "d.tsv"
+    path.write_text("cat\tKatze\ndog\nsun\tSonne\n\tHund\nmoon\tMond\n", "utf-8")
+    dictionary = read_dictionary(path, ENG, DEU, most_malformed=2)
+    assert dictionary.translations == {"cat": ("katze",), "moon": ("mond",), "sun": ("sonne",)}
+    assert dictionary.dropped == {"malformed line": 2}
+    with pytest.raises(DataError, match=r"d\.tsv:4: the word is empty; .*\(1 malformed lines were skipped before it\)"):
+        read_dictionary(path, ENG, DEU, most_malformed=1)
+    with pytest.raises(DataError, match=r"d\.tsv:2: 1 columns, expected 2: word, tab, translation$"):
+        read_dictionary(path, ENG, DEU)
+
+
 def test_a_file_without_single_words(tmp_path: Path) -> None:
     path = tmp_path / "d.tsv"
     path.write_text("a lot\tviel mehr\n", "utf-8")

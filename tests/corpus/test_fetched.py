@@ -53,7 +53,11 @@ def test_tatoeba(into: Path) -> None:
 
 @pytest.mark.data
 def test_gatitos(into: Path) -> None:
+    dictionary = fetched_dictionary("gatitos", parse_language("arn"), into)
+    assert dictionary.dropped["malformed line"] == 1  # its line 3235 has a single column
+    assert len(dictionary) > 1000
     dictionary = fetched_dictionary("gatitos", parse_language("quy"), into)
+    assert dictionary.dropped.get("malformed line", 0) == 0
     assert len(dictionary) > 2000
     assert dictionary.tgt == parse_language("qu")
     path = next((into / "gatitos").rglob("en_qu.tsv"))

@@ -77,26 +77,39 @@ def _collect(
     return Dictionary(src, tgt, entries, origin, dropped)
 
 
-def read_dictionary(path: str | Path, src: Language, tgt: Language) -> Dictionary:
+def read_dictionary(path: str | Path, src: Language, tgt: Language, most_malformed: int = 0) -> Dictionary:
     """A dictionary from a file of two tab-separated columns, source word and translation; one pair a line.
 
     Lines with more than one word on a side, with identical sides, and repeats are left out and counted.
 
+    Args:
+        path: the file.
+        src: language of the words.
+        tgt: language of the translations.
+        most_malformed: so many lines without exactly two filled columns are left out and counted; for published
+            files that nobody here can mend. Leave it 0 for your own.
+
     Raises:
-        DataError: a line has not exactly two columns, or a side is empty; names the line.
+        DataError: a line has not exactly two columns, or a side is empty, and it is one more than allowed; names
+            the line. Or no pair is left.
     """
+    dropped: Counter[str] = Counter()
 
     def pairs() -> Iterable[tuple[str, str]]:
         for number, line in read_lines(path):
             columns = [column.strip() for column in line.split("\t")]
-            if len(columns) != 2:
-                raise DataError(f"{len(columns)} columns, expected 2: word, tab, translation", path, number)
-            if not all(columns):
+            if len(columns) == 2 and all(columns):
+                yield columns[0], columns[1]
+                continue
+            dropped["malformed line"] += 1
+            if dropped["malformed line"] > most_malformed:
+                after = f" ({most_malformed} malformed lines were skipped before it)" if most_malformed else ""
+                if len(columns) != 2:
+                    raise DataError(f"{len(columns)} columns, expected 2: word, tab, translation{after}", path, number)
                 side = "word" if not columns[0] else "translation"
-                raise DataError(f"the {side} is empty; fill it in or remove the line", path, number)
-            yield columns[0], columns[1]
+                raise DataError(f"the {side} is empty; fill it in or remove the line{after}", path, number)
 
-    dictionary = _collect(pairs(), src, tgt, Path(path).name, Counter())
+    dictionary = _collect(pairs(), src, tgt, Path(path).name, dropped)
     if not dictionary.translations:
         raise DataError("no pair of single words in it", path)
     return dictionary

@@ -86,7 +86,10 @@ def _load(table: str) -> MultiText:
 
 @functools.cache
 def udhr_segments() -> MultiText:
-    """The Universal Declaration of Human Rights by paragraph, 60 ids: ``pre.0`` … ``30.0``."""
+    """The Universal Declaration of Human Rights by paragraph, 60 ids: ``pre.0`` … ``30.0``.
+
+    A language lacks the articles, and often the preamble, that its declaration divides otherwise than the English.
+    """
     return _load("udhr_segments")
 
 
