@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import shutil
@@ -78,14 +79,18 @@ def test_same_seed_same_bits_other_seed_other_bits(tiny_encoder_folder, aligned,
 
 
 def test_control_sees_the_same_source_sentences_and_no_target(tiny_encoder_folder, aligned, tmp_path):
-    """What the target side says cannot matter to the control."""
-    shuffled = aligned.__class__(**{**aligned.__dict__, "tgt": [text[::-1] for text in aligned.tgt]})
+    """What the target side says cannot matter to the control; its lengths alone shape the batches, for both."""
+    lengths = [len(row) for row in load_encoder(str(tiny_encoder_folder)).tokenizer(list(aligned.tgt))["input_ids"]]
+    order = sorted(range(len(lengths)), key=lambda n: (lengths[n], n))
+    swapped = list(aligned.tgt)
+    for a, b in zip(order[::2], order[1::2], strict=False):
+        if lengths[a] == lengths[b]:
+            swapped[a], swapped[b] = swapped[b], swapped[a]
+    assert sum(x != y for x, y in zip(swapped, aligned.tgt, strict=True)) > 20
     first, facts = weights(tiny_encoder_folder, aligned, tmp_path / "a", control=True)
-    lengths = load_encoder(str(tiny_encoder_folder)).tokenizer(list(shuffled.tgt))["input_ids"]
-    same_lengths = load_encoder(str(tiny_encoder_folder)).tokenizer(list(aligned.tgt))["input_ids"]
-    if [len(row) for row in lengths] == [len(row) for row in same_lengths]:
-        second, _ = weights(tiny_encoder_folder, shuffled, tmp_path / "b", control=True)
-        assert equal(first, second)
+    other = dataclasses.replace(aligned, tgt=swapped)
+    second, _ = weights(tiny_encoder_folder, other, tmp_path / "b", control=True)
+    assert equal(first, second)
     real = weights(tiny_encoder_folder, aligned, tmp_path / "c")[1]
     assert facts["links"] == real["links"]
     assert facts["distinct_pairs_used"] == real["distinct_pairs_used"]
