@@ -54,7 +54,7 @@ def pad_words(vectors: Tensor, batch: TextBatch, sentences: int) -> tuple[Tensor
     flat = (batch.sentence * width + batch.word).to(vectors.device)
     padded = vectors.new_zeros(sentences * width, vectors.shape[-1]).index_copy(0, flat, vectors)
     mask = torch.zeros(sentences * width, dtype=torch.bool, device=vectors.device).index_fill(0, flat, True)
-    return padded.view(sentences, width, -1), mask.view(sentences, width)
+    return padded.view(sentences, width, vectors.shape[-1]), mask.view(sentences, width)
 
 
 def argmax_links(

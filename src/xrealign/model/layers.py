@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from xrealign.errors import ConfigError
 
 FREEZES = ("none", "front", "back", "embeddings")
+# DeBERTa-v2: the norm of its relative positions and the convolution beside its first block feed the lower blocks.
+_BELOW_THE_BLOCKS = ("encoder.LayerNorm.", "encoder.conv.")
 
 
 def find_blocks(model: nn.Module) -> list[nn.Module]:
@@ -77,10 +78,10 @@ def hidden_state(model: nn.Module, layer: int, inputs: dict[str, Tensor]) -> Ten
 def trainable_names(model: nn.Module, freeze: str) -> frozenset[str]:
     """Names of the parameters that learn under ``freeze``; the pooler never does, as no loss reads it.
 
-    ``front`` freezes the embeddings and the lower half of the blocks (block index < n // 2), ``back`` the upper
-    half, ``embeddings`` the embeddings alone. AlignFreeze (Bakos et al. 2025, arXiv 2502.12959) with one
-    departure: its published front-freeze leaves the embeddings trainable, here they are frozen with the blocks
-    that read them.
+    ``front`` freezes the embeddings and the lower half of the blocks (block index < n // 2), so that the state at
+    layer n // 2 stays what it was; ``back`` the upper half, ``embeddings`` the embeddings alone. AlignFreeze (Bakos
+    et al. 2025, arXiv 2502.12959) with one departure: its published front-freeze leaves the embeddings trainable,
+    here they are frozen with the blocks that read them.
 
     Raises:
         ConfigError: ``freeze`` is not one of the four.
@@ -94,6 +95,8 @@ def trainable_names(model: nn.Module, freeze: str) -> frozenset[str]:
     frozen = {id(p) for block in chosen for p in block.parameters()}
     if freeze in ("front", "embeddings"):
         frozen |= {id(p) for name, p in model.named_parameters() if id(p) not in in_blocks and "embed" in name}
+    if freeze == "front":
+        frozen |= {id(p) for name, p in model.named_parameters() if name.startswith(_BELOW_THE_BLOCKS)}
     return frozenset(
         name for name, p in model.named_parameters() if id(p) not in frozen and not name.startswith("pooler.")
     )

@@ -187,8 +187,8 @@ def pool_words(hidden: Tensor, batch: TextBatch, how: str = "mean") -> Tensor:
 
 def pool_sentences(hidden: Tensor, mask: Tensor) -> Tensor:
     """Mean over the subwords of each sentence, special ones included. *Shape:* (S, T, D), (S, T) → (S, D)"""
-    weights = (mask / mask.sum(1, keepdim=True)).to(hidden.dtype)
-    return torch.bmm(weights[:, None, :], hidden)[:, 0]
+    summed = torch.bmm(mask[:, None, :].to(hidden.dtype), hidden)[:, 0]
+    return summed / mask.sum(1, keepdim=True).to(hidden.dtype)
 
 
 def mean_words(words: Tensor, batch: TextBatch, sentences: int) -> Tensor:
