@@ -66,7 +66,8 @@ def angular(values: NDArray[np.float32] | Matrix) -> Matrix:
     products *= inverse[None, :]
     np.clip(products, -1, 1, out=products)
     result: Matrix = np.arccos(products, out=products)
-    result *= 2 / np.pi
+    result += result.T  # rounding differs between the two halves
+    result *= 1 / np.pi
     if zero.any():
         result[np.ix_(zero, zero)] = 0
     np.fill_diagonal(result, 0)

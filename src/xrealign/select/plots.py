@@ -99,17 +99,13 @@ def plot_space(task: Task, selection: Selection, path: str | Path) -> Path:
     named = languages if len(languages) <= 80 else [*selection.subset, *task.fixed]
     inside = {*selection.subset, *task.fixed}
     for language in named:
-        bold = language in inside
-        axes.annotate(
-            language.iso,
-            points[index[language]],
-            xytext=(5, 4) if bold else (3, 2),
-            textcoords="offset points",
-            fontsize=9 if bold else 6,
-            fontweight="bold" if bold else "normal",
-            color="black" if bold else "#666666",
-            zorder=4 if bold else 2,
-        )
+        if language not in inside:
+            x, y = points[index[language]]
+            axes.annotate(
+                language.iso, (x, y), xytext=(3, 2), textcoords="offset points", fontsize=6, color="#666666", zorder=2
+            )
+    bold = sorted(inside)
+    _label_points(axes, points[[index[language] for language in bold]], [x.iso for x in bold], "bold")
     handles = [axes.scatter([], [], s=28, c=colour, label=name) for name, colour in colours.items() if colour != GREY]
     if GREY in colours.values():
         handles.append(axes.scatter([], [], s=28, c=GREY, label="other families"))
@@ -123,6 +119,36 @@ def plot_space(task: Task, selection: Selection, path: str | Path) -> Path:
     axes.set_yticks([])
     axes.set_aspect("equal")
     return _save(figure, Path(path))
+
+
+def _label_points(axes: Any, points: Matrix, texts: list[str], weight: str) -> None:
+    """Writes each text on the side of its point that is farthest from labels and points written before."""
+    if not len(points):
+        return
+    left, right = axes.get_xlim()
+    unit = (right - left) / 60  # about the height of a letter
+    sides = {"left": (1.2, 0.6), "right": (-1.2, 0.6), "low left": (1.2, -1.3), "low right": (-1.2, -1.3)}
+    taken = [*points.tolist()]
+    for (x, y), text in zip(points.tolist(), texts, strict=True):
+        best, room = "left", -1.0
+        for side, (dx, dy) in sides.items():
+            middle = (x + (dx + np.sign(dx) * 1.2) * unit, y + dy * unit)
+            others = [p for p in taken if p != [x, y]]
+            near = min((float(np.hypot(middle[0] - a, middle[1] - b)) for a, b in others), default=1e9)
+            if min(near, 3.5 * unit) > room + 1e-9:
+                best, room = side, min(near, 3.5 * unit)
+        dx, dy = sides[best]
+        taken.append([x + (dx + np.sign(dx) * 1.2) * unit, y + dy * unit])
+        align = "left" if dx > 0 else "right"
+        axes.annotate(
+            text,
+            (x + dx * unit * 0.6, y + dy * unit * 0.6),
+            fontsize=8.5,
+            fontweight=weight,
+            ha=align,
+            va="center",
+            zorder=5,
+        )
 
 
 def plot_heat(task: Task, selection: Selection, path: str | Path) -> Path:
@@ -180,6 +206,7 @@ def plot_map(task: Task, selection: Selection, path: str | Path) -> Path:
         ("chosen", selection.subset, "o", "#0072B2", 46, True),
     ]
     without: list[str] = []
+    labelled: list[tuple[float, float, str]] = []
     for name, members, marker, colour, size, named in groups:
         if not members:
             continue
@@ -189,11 +216,11 @@ def plot_map(task: Task, selection: Selection, path: str | Path) -> Path:
         x, y = _project(places[known, 0], places[known, 1])
         axes.scatter(x, y, marker=marker, c=colour, s=size, label=name, zorder=3 if named else 2, linewidths=0)
         if named:
-            for language, px, py in zip(located, x.tolist(), y.tolist(), strict=True):
-                axes.annotate(language.iso, (px, py), xytext=(4, 4), textcoords="offset points", fontsize=8, zorder=4)
+            labelled += [(px, py, m.iso) for m, px, py in zip(located, x.tolist(), y.tolist(), strict=True)]
             without += [member.iso for member in members if member not in located]
     axes.set_aspect("equal")
     axes.set_axis_off()
+    _label_points(axes, np.array([item[:2] for item in labelled]), [item[2] for item in labelled], "normal")
     title = f"{len(selection.subset)} of {len(task.languages)} languages by {selection.criterion}"
     if without:
         title += f"; no coordinates: {', '.join(without)}"
