@@ -47,8 +47,9 @@ class EncoderTable(_Table):
 
 
 class SelectTable(_Table):
-    candidates: Literal["embedded"] | list[LanguageTag] = "embedded"
-    """Languages to choose from; ``embedded`` = those with embedded parallel text in every corpus source."""
+    candidates: Literal["embedded", "task"] | list[LanguageTag] = "embedded"
+    """Languages to choose from: ``embedded`` = all with parallel text in every corpus source, ``task`` = those of them
+    that the task tests, or a list."""
     k: Annotated[int, Field(ge=1)] = 10
     """How many to choose; the source language counts in the distances but not in k."""
     criterion: Literal["maxsum"] = "maxsum"
@@ -283,7 +284,7 @@ def _describe(error: dict[str, Any], path: Path, text: str, places: dict[str, st
     if kind == "extra_forbidden":
         known = _known_keys([p for p in error["loc"][:-1] if isinstance(p, str)])
         hint = did_you_mean(str(error["loc"][-1]), known)
-        return f"{place}: there is no such key{hint or '; expected one of ' + ', '.join(known)}"
+        return f"{shown}: there is no such key{hint or '; expected one of ' + ', '.join(known)}"
     if kind == "missing":
         return f"{place}: this key is required"
     if kind == "literal_error":

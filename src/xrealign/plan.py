@@ -61,7 +61,7 @@ def make_plan(config: Config) -> Plan:
     text = _text_digests(config)
     select = add(
         "select",
-        {**shared, "select": dump["select"], "sources": dump["corpus"]["sources"]},
+        {**shared, "select": dump["select"], "candidates": _candidates(config)},
         {**text, "typology": _typology_digest()},
         lambda out, work: stages.make_select(config, out),
     )
@@ -184,6 +184,11 @@ def _measure(plan: Plan, method: str, out: Path, _work: Path) -> stages.Facts:
     task = task_from_json((plan.folder("task") / "task.json").read_text("utf-8"))
     languages = sorted({*task.tests, *stages.read_subset(plan.folder("select"))})
     return make_measure(plan.config, languages, _encoder_folder(plan, method), out, method)
+
+
+def _candidates(config: Config) -> list[str]:
+    chosen = config.select.languages is not None
+    return [] if chosen else [language.tag for language in stages.select_candidates(config)]
 
 
 def _encoder_folder(plan: Plan, method: str) -> Path | None:

@@ -34,15 +34,29 @@ def embedded_tables(sources: Sequence[str]) -> list[Any]:
 
 
 def select_candidates(config: Config) -> list[Language]:
-    """The languages to choose from: those named, or those that every corpus source has; never the source language."""
+    """The languages to choose from: those named, or those with parallel text; never the source language."""
     source = parse_language(config.source)
-    if config.select.candidates != "embedded":
+    if isinstance(config.select.candidates, list):
         found = [parse_language(tag) for tag in config.select.candidates]
     elif config.corpus.files:
         found = [parse_language(tag) for tag in config.corpus.files]
     else:
         found = sorted(set.intersection(*(set(table.texts) for table in embedded_tables(config.corpus.sources))))
+    if config.select.candidates == "task":
+        tested = task_languages(config)
+        found = [language for language in found if language in tested]
     return [language for language in found if language != source]
+
+
+def task_languages(config: Config) -> list[Language]:
+    """The languages the task tests, known before it is built."""
+    from xrealign.tasks.intents import intents_languages
+
+    if config.task.name != "intents":
+        return [parse_language(tag) for tag in config.task.tests or {}]
+    if config.task.targets is not None:
+        return [parse_language(tag) for tag in (config.source, *config.task.targets)]
+    return intents_languages()
 
 
 def make_select(config: Config, out: Path) -> Facts:
