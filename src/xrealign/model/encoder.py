@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from xrealign.errors import ArtifactError, ConfigError
+from xrealign.errors import ArtifactError, ConfigError, XrealignError
 from xrealign.model.folder import INDEX, SHARDS, write_shards
 from xrealign.model.layers import find_blocks
 from xrealign.model.starter import CONVERTER_VERSION, FILE_SHA256, starter_folder
@@ -18,6 +18,7 @@ from xrealign.textio import write_atomic
 
 ATTENTIONS = ("sdpa", "eager", "flash_attention_2")
 _WANTED = ("*.json", "*.safetensors", "*.model", "*.txt")
+_VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "*.model")
 
 
 @dataclass
@@ -73,10 +74,11 @@ def load_encoder(name: str, revision: str | None = None, attention: str = "sdpa"
 
     Raises:
         ArtifactError: the folder is not a Hugging Face encoder with safetensors weights and a fast tokenizer.
-        ConfigError: ``attention`` is not one of the implementations allowed.
+        ConfigError: ``attention`` is not one of the implementations allowed, or not to be had for this encoder.
     """
     if attention not in ATTENTIONS:
         raise ConfigError(f"encoder.attention = {attention!r} is unknown; expected one of {', '.join(ATTENTIONS)}")
+    from safetensors import SafetensorError
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils import logging
 
@@ -97,9 +99,8 @@ def load_encoder(name: str, revision: str | None = None, attention: str = "sdpa"
                 output_loading_info=True,
             )
         tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ArtifactError(f"{folder} cannot be loaded as an encoder: {first}") from None
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+        raise _not_loaded(folder, attention, error) from None
     finally:
         logging.set_verbosity(verbosity)
         if bars:
@@ -111,8 +112,25 @@ def load_encoder(name: str, revision: str | None = None, attention: str = "sdpa"
         model.pooler = None  # not in the checkpoint: a random one would be saved as if it meant something
     elif missing:
         raise ArtifactError(f"{folder} lacks weights of its own architecture: {', '.join(missing[:3])} …")
+    rows = model.get_input_embeddings().weight.shape[0]
+    if tokenizer.pad_token_id is None or len(tokenizer) > rows:
+        fault = (
+            f"has {len(tokenizer)} subwords for {rows} embeddings"
+            if tokenizer.pad_token_id is not None
+            else "has no pad token"
+        )
+        raise ArtifactError(f"{folder}: its tokenizer {fault}; expected the tokenizer the encoder was trained with")
     model.eval()
     return Encoder(model, tokenizer, folder)
+
+
+def _not_loaded(folder: Path, attention: str, error: Exception) -> XrealignError:
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if attention != "eager" and isinstance(error, (ValueError, ImportError)) and "attention" in first.lower():
+        return ConfigError(f'encoder.attention = "{attention}" does not work for {folder}; use "eager" ({first})')
+    if isinstance(error, RuntimeError):  # transformers only says to read its report, which is a table
+        first = "its weights do not have the shapes its config.json says"
+    return ArtifactError(f"{folder} cannot be loaded as an encoder: {first}")
 
 
 def _check_folder(folder: Path, name: str) -> None:
@@ -122,7 +140,13 @@ def _check_folder(folder: Path, name: str) -> None:
         pickled = sorted(p.name for p in folder.glob("*.bin"))
         hint = f"; {pickled[0]} is a pickle, which is never opened: convert it to safetensors first" if pickled else ""
         raise ArtifactError(f"encoder {name!r}: {folder} has no .safetensors weights{hint}")
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if not any(path for pattern in _VOCABULARIES for path in folder.glob(pattern)):
+        # transformers would make up an empty tokenizer to which every word is unknown
+        raise ArtifactError(f"encoder {name!r}: {folder} has no tokenizer; expected tokenizer.json")
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ArtifactError(f"encoder {name!r}: {folder / 'config.json'} is damaged: {error}") from None
     if "auto_map" in config:
         raise ArtifactError(
             f"encoder {name!r}: its config.json names code to run (auto_map), which is never done; "
@@ -171,6 +195,7 @@ def save_encoder(encoder: Encoder, folder: Path, base: Path | None = None) -> No
     apart = embeddings_name(encoder.model)
     shared = base / SHARDS[0] if base is not None and _same_embeddings(base, apart, weights[apart]) else None
     encoder.model.config.dtype = torch.float32
+    encoder.model.config.architectures = [type(encoder.model).__name__]
     encoder.model.config.save_pretrained(folder)
     encoder.tokenizer.save_pretrained(folder)
     write_shards(folder, weights, apart, save_file, shared)
