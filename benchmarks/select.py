@@ -37,7 +37,7 @@ def candidates(n: int) -> list[Language]:
         return sorted(published[:n])
     english = parse_languages(["eng"])[0]
     everybody = [language for language in language_list("all") if language != english]
-    known = [language for language in distances(everybody).languages]
+    known = list(distances(everybody).languages)
     drawn = np.random.default_rng(0).permutation(len(known))[: min(n, len(known))]
     return sorted(known[i] for i in drawn.tolist())
 

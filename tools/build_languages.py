@@ -101,6 +101,8 @@ COLLECTIONS = {
     "oto": ("Otomi", "Latn", "ote"),
     "ber": ("Berber", "Tfng", ""),
 }
+# Glottolog files what it cannot classify, or does not believe in, under these heads: they are no families.
+NO_FAMILY = {"Bookkeeping", "Unclassifiable", "Unattested"}
 
 
 def load(path: Path) -> Any:
@@ -123,9 +125,7 @@ def main(sources: Path) -> None:
     tables = sources / "urielplus-1.3.2" / "urielplus" / "database" / "urielplus_csvs"
     glottocodes = {row["iso_code"]: row["glottocode"] for row in rows(tables / "uriel_glottocode_map.csv")}
     glottolog = {row["language_id"]: row for row in rows(tables / "lang_fam_geo.csv")}
-    with np.load(
-        sources / "lang2vec-1.1.2" / "lang2vec" / "data" / "features.npz", allow_pickle=False
-    ) as file:
+    with np.load(sources / "lang2vec-1.1.2" / "lang2vec" / "data" / "features.npz", allow_pickle=False) as file:
         uriel = [str(code) for code in file["langs"]]
 
     long_form = {
@@ -162,12 +162,7 @@ def main(sources: Path) -> None:
             same[three(code)] = three(entry["Preferred-Value"])
     for code, entry in alias.items():
         replacement = entry["_replacement"]
-        if (
-            entry["_reason"] == "deprecated"
-            and len(code) == 3
-            and code not in subtags
-            and " " not in replacement
-        ):
+        if entry["_reason"] == "deprecated" and len(code) == 3 and code not in subtags and " " not in replacement:
             same.setdefault(code, three(replacement.split("-")[0]))
     same.update({code: target for code, target in SAME.items() if "_" not in target})
     for code, short in bibliographic.items():
@@ -237,7 +232,8 @@ def main(sources: Path) -> None:
         else:
             feature_glottocode = glottocode
         lineage = glottolog.get(feature_glottocode, {}).get("lineage", "")
-        family = lineage.split(", ")[0] if lineage not in ("", "nan") else ""
+        family = lineage.split(", ")[0]
+        family = "" if family in {"nan", *NO_FAMILY} else family
         names: list[str] = []
         for form in [code, *short_of[code], *others]:
             if form in display:

@@ -82,13 +82,14 @@ def test_branch_and_bound_equals_exhaustive_search(seed: int, n: int, angles: bo
     problem = Problem(n, k, pair=pair, linear=linear, limits=limits)
     best, _ = best_by_trying(problem)
     start = check_feasible(problem, names(problem))
-    before, exact.ENUMERABLE = exact.ENUMERABLE, 3  # so that small problems branch too
+    before = exact.ENUMERABLE, exact.ENUMERABLE_AT_ONCE
+    exact.ENUMERABLE = exact.ENUMERABLE_AT_ONCE = 3  # so that small problems branch too
     try:
         proof = branch_and_bound(
             pair, linear, k, start, value_of(problem, start), angles, time.perf_counter() + 60, limits
         )
     finally:
-        exact.ENUMERABLE = before
+        exact.ENUMERABLE, exact.ENUMERABLE_AT_ONCE = before
     assert proof.value == pytest.approx(best, abs=1e-9)
     assert proof.bound == pytest.approx(best, abs=1e-6)
     assert not violated(problem, proof.subset)

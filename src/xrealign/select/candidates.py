@@ -9,7 +9,7 @@ import numpy as np
 
 from xrealign.errors import DataError, LanguageError, did_you_mean
 from xrealign.language import Language, all_languages, parse_language, parse_languages
-from xrealign.select.features import features
+from xrealign.select.features import features, lineages
 from xrealign.textio import read_lines
 
 # Candidates of Nguyen et al. 2025 (arXiv 2511.06497): 38 with OPUS-100 text, 27 with NLLB text.
@@ -31,8 +31,13 @@ def _embedded() -> list[Language]:
 
 
 def _all() -> list[Language]:
-    """Languages with at least one observed feature of their own in URIEL or URIEL+."""
+    """Languages with at least one observed feature of their own in URIEL or URIEL+.
+
+    Without those that Glottolog keeps for its books only: retired and doubtful ones.
+    """
     languages = all_languages()
+    trails = lineages(languages)
+    languages = [x for x, trail in zip(languages, trails, strict=True) if trail[:1] != ("Bookkeeping",)]
     known = features(languages, "uriel-observed").coverage + features(languages, "urielplus-observed").coverage
     return [languages[i] for i in np.flatnonzero(known > 0).tolist()]
 

@@ -26,6 +26,8 @@ from xrealign.select.problem import Indices, Limit, Matrix, Vector
 # The doubly non-negative relaxation takes an eigendecomposition of this size per step.
 LARGEST_RELAXATION = 260
 ENUMERABLE = 30_000
+# The whole problem is enumerated up to this many subsets: about a second.
+ENUMERABLE_AT_ONCE = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ def branch_and_bound(
     best, value = start, start_value
     done = 0
     counter = 0
+    enumerated = False  # the whole problem at once
     lost = -np.inf  # bound of what had to be left unexplored
     heap: list[tuple[float, int, _Node]] = []
     everything = np.arange(len(linear), dtype=np.int64)
@@ -135,7 +138,7 @@ def branch_and_bound(
 
     def settle(chosen: Indices, free: Indices, parent: float) -> None:
         """Decides or queues the subproblem: ``chosen`` are in, the rest comes from ``free``."""
-        nonlocal best, value, done, counter, lost
+        nonlocal best, value, done, counter, lost, enumerated
         done += 1
         while True:
             rest = k - len(chosen)
@@ -153,7 +156,8 @@ def branch_and_bound(
                     continue
             sub_linear = linear[free] + pair[np.ix_(chosen, free)].sum(axis=0)
             sub_pair = pair[np.ix_(free, free)]
-            if comb(len(free), rest) <= ENUMERABLE:
+            if comb(len(free), rest) <= (ENUMERABLE_AT_ONCE if done == 1 else ENUMERABLE):
+                enumerated = done == 1
                 picked, found = enumerate_subsets(sub_pair, sub_linear, rest, binding)
                 if picked is not None and base + found > value + 1e-12:
                     best, value = np.sort(np.append(chosen, free[picked])), base + found
@@ -189,7 +193,8 @@ def branch_and_bound(
         settle(np.sort(np.append(node.chosen, language)), others, -negative)
         settle(node.chosen, others, -negative)
     open_bound = max([lost, *(-item[0] for item in heap)])
-    return Proof(best, value, max(value, open_bound) if heap or lost > -np.inf else value, done, "branch-and-bound")
+    bound = max(value, open_bound) if heap or lost > -np.inf else value
+    return Proof(best, value, bound, done, "enumeration" if enumerated else "branch and bound")
 
 
 def _bound(

@@ -119,6 +119,8 @@ def prepare(
         raise ConfigError(f"{clash[0].iso} is both fixed and required; fixed members are not chosen")
     wanted, out = allowed([x for x in sorted(set(candidates)) if x not in set(fixed)], conditions)
     notes = notes_on([*wanted, *fixed])
+    if len(notes) > 10:  # what concerns the chosen ones is said again with them
+        notes = [f"{len(notes)} times a macrolanguage and its member, or one language in two scripts, are candidates"]
     if out and conditions.min_sentences > 0:
         few = [language.iso for language, reason in out.items() if reason != "excluded"]
         if few:
@@ -328,7 +330,7 @@ def report(task: Task, subset: Indices, bound: float | None, method: str, starte
     }
     shares = dict(zip(task.distances.languages, task.distances.coverage.tolist(), strict=True))
     poor = [language.iso for language in chosen if shares[language] < 0.1]
-    notes = list(task.notes)
+    notes = [*task.notes, *(note for note in notes_on([*chosen, *task.fixed]) if note not in task.notes)]
     if poor:
         notes.append(
             f"under 10 % of the features of {', '.join(poor)} were observed, the rest is filled in; "
