@@ -13,6 +13,7 @@ from typing import Any
 from xrealign import stages
 from xrealign.config import Config
 from xrealign.errors import ConfigError
+from xrealign.linking import make_align
 from xrealign.store import Stage, file_digest
 
 BASELINE, CONTROL, REALIGNED = "baseline", "control", "realigned"
@@ -61,7 +62,7 @@ def make_plan(config: Config) -> Plan:
     text = _text_digests(config)
     select = add(
         "select",
-        {**shared, "select": dump["select"], "candidates": _candidates(config)},
+        {**shared, "select": dump["select"], "candidates": _candidates(config)} | _seen(config),
         {**text, "typology": _typology_digest()},
         lambda out, work: stages.make_select(config, out),
     )
@@ -76,7 +77,7 @@ def make_plan(config: Config) -> Plan:
         {"source": config.source, "align": _without(dump["align"], "dictionaries"), "held": config.corpus.held_out}
         | attention,
         {**encoder, **text, "corpus": corpus},
-        lambda out, work: stages.make_align(config, plan.folder("corpus"), out),
+        lambda out, work: make_align(config, plan.folder("corpus"), out),
     )
     task = add(
         "task",
@@ -189,6 +190,13 @@ def _measure(plan: Plan, method: str, out: Path, _work: Path) -> stages.Facts:
 def _candidates(config: Config) -> list[str]:
     chosen = config.select.languages is not None
     return [] if chosen else [language.tag for language in stages.select_candidates(config)]
+
+
+def _seen(config: Config) -> dict[str, Any]:
+    """What was seen in pre-training, where the choice depends on it; grouping scores by it changes no result."""
+    select = config.select
+    uses = "seen" in " ".join([select.criterion, *select.at_least, *select.at_most])
+    return {"seen": config.encoder.seen} if uses else {}
 
 
 def _encoder_folder(plan: Plan, method: str) -> Path | None:

@@ -75,12 +75,7 @@ def summary(key: str, manifest: dict[str, Any]) -> str:
     facts = manifest["facts"]
     verb = key.split()[0]
     if verb == "select":
-        gap = (
-            ""
-            if facts.get("optimal", True)
-            else f", at most {facts['bound'] / facts['value'] - 1:.1%} below the optimum"
-        )
-        return f"{', '.join(facts['subset'])}{gap}"
+        return f"{', '.join(facts['subset'])}: {facts['reason']}"
     if verb == "corpus":
         return f"{sum(facts['pairs'].values()):,} sentence pairs in {len(facts['pairs'])} languages"
     if verb == "align":

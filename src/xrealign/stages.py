@@ -6,15 +6,12 @@ returns the facts that its manifest will state.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from xrealign.config import Config
 from xrealign.errors import ConfigError, DataError
@@ -66,25 +63,41 @@ def make_select(config: Config, out: Path) -> Facts:
         chosen = [parse_language(tag) for tag in config.select.languages]
         facts: Facts = {"subset": [language.tag for language in chosen], "reason": "named in the configuration"}
     else:
+        from xrealign.pretraining import seen_isos
         from xrealign.select import select_languages
+        from xrealign.select.conditions import Conditions
 
+        settings = config.select
         candidates = select_candidates(config)
-        if config.select.k > len(candidates):
-            raise ConfigError(f"select.k = {config.select.k}: there are only {len(candidates)} candidates")
+        if settings.k > len(candidates):
+            raise ConfigError(f"select.k = {settings.k}: there are only {len(candidates)} candidates")
         selection = select_languages(
             candidates,
-            config.select.k,
+            settings.k,
             fixed=[source],
-            criterion=config.select.criterion,
-            distance=config.select.distance,
+            criterion=settings.criterion,
+            distance=settings.distance,
             seed=config.seed,
+            targets=[parse_language(tag) for tag in settings.targets],
+            conditions=Conditions(
+                require=[parse_language(tag) for tag in settings.require],
+                exclude=[parse_language(tag) for tag in settings.exclude],
+                max_per={str(kind): most for kind, most in settings.max_per.items()},
+                at_least=settings.at_least,
+                at_most=settings.at_most,
+            ),
+            seen=seen_isos(config.encoder.seen),
         )
         facts = {
             "subset": [language.tag for language in selection.subset],
             "reason": (
-                f"{config.select.criterion} on {config.select.distance}: of {len(candidates)} candidates the "
-                f"{config.select.k} whose distances to each other and to {source.name} add up to most"
+                f"{settings.k} of {len(candidates)} candidates, with {source.name} as a fixed member, by "
+                f"{settings.criterion} on {settings.distance}: {selection.value:.3f}{_proof(selection)}"
             ),
+            "why": {
+                language.tag: f"{language.family or 'isolate'}, {language.script}; adds {share:.2f}"
+                for language, share in selection.contributions.items()
+            },
             "value": selection.value,
             "bound": selection.bound,
             "optimal": selection.optimal,
@@ -92,6 +105,12 @@ def make_select(config: Config, out: Path) -> Facts:
         }
     (out / "subset.json").write_text(json.dumps(facts, indent=1), "utf-8")
     return facts
+
+
+def _proof(selection: Any) -> str:
+    if selection.optimal:
+        return ", proven the best there is"
+    return "" if selection.bound is None else f"; no choice exceeds {selection.bound:.3f}"
 
 
 def read_subset(folder: Path) -> list[Language]:
@@ -139,90 +158,6 @@ def make_corpus(config: Config, select: Path, out: Path) -> Facts:
                 rows[name].append(value)
     pq.write_table(pa.table(rows), out / "pairs.parquet", compression="zstd")
     return {"pairs": pairs, "left_out": left_out}
-
-
-def make_align(config: Config, corpus: Path, out: Path) -> Facts:
-    """Finds words and the links between them; writes ``aligned.parquet``."""
-    import pyarrow.parquet as pq
-
-    from xrealign.align.aligned import AlignedTexts, write_aligned
-    from xrealign.model.encoder import load_encoder
-    from xrealign.model.words import segmentation_name, word_spans
-
-    table = pq.read_table(corpus / "pairs.parquet").to_pydict()
-    encoder = load_encoder(config.encoder.name, config.encoder.revision, config.encoder.attention)
-    tags = np.array(table["language"])
-    source = parse_language(config.source)
-    src_spans = word_spans(table["src"], source, encoder.tokenizer)
-    tgt_spans: list[Any] = [None] * len(tags)
-    links: list[Any] = [np.zeros((0, 2), dtype=np.int32)] * len(tags)
-    for tag in dict.fromkeys(table["language"]):
-        rows = np.flatnonzero(tags == tag).tolist()
-        spans = word_spans([table["tgt"][row] for row in rows], parse_language(tag), encoder.tokenizer)
-        for row, span in zip(rows, spans, strict=True):
-            tgt_spans[row] = span
-    texts = AlignedTexts(table["id"], table["language"], table["src"], table["tgt"], src_spans, tgt_spans, links)
-    dropped = 0
-    if config.align.aligner != "none":
-        found = _argmax(config, encoder, texts) if config.align.aligner == "argmax" else _dictionary(config, texts)
-        if config.align.drop_identical:
-            found, dropped = _without_identical(texts, found)
-        texts = dataclasses.replace(texts, links=found)
-    write_aligned(texts, out)
-    linked: Counter[str] = Counter()
-    for tag, part in zip(table["language"], texts.links, strict=True):
-        linked[tag] += len(part)
-    return {
-        "aligner": config.align.aligner,
-        "links": dict(linked),
-        "identical_links_dropped": dropped,
-        "words": {tag: segmentation_name(parse_language(tag)) for tag in dict.fromkeys(table["language"])},
-    }
-
-
-def _argmax(config: Config, encoder: Any, texts: Any) -> list[Any]:
-    from xrealign.align.embedding import argmax_links
-    from xrealign.model.layers import resolve_layer
-
-    layer = resolve_layer(config.align.layer, encoder.layers)
-    return argmax_links(encoder, texts.src, texts.src_spans, texts.tgt, texts.tgt_spans, layer, config.align.max_length)
-
-
-def _dictionary(config: Config, texts: Any) -> list[Any]:
-    from xrealign.align.lexical import dictionary_links
-    from xrealign.corpus.dictionary import concept_dictionary, read_dictionary
-    from xrealign.corpus.embedded import cldr_names, held_out
-
-    source = parse_language(config.source)
-    held = held_out(cldr_names().ids, config.corpus.held_out)
-    links: list[Any] = [None] * len(texts)
-    for tag in dict.fromkeys(texts.languages):
-        language = parse_language(tag)
-        if config.align.dictionaries is None:
-            dictionary = concept_dictionary(source, language, held)
-        elif tag in config.align.dictionaries:
-            dictionary = read_dictionary(config.align.dictionaries[tag], source, language)
-        else:
-            raise DataError(f"align.dictionaries has no file for {tag}, which is in the subset")
-        rows = [row for row, other in enumerate(texts.languages) if other == tag]
-        src = [_words(texts.src[row], texts.src_spans[row]) for row in rows]
-        tgt = [_words(texts.tgt[row], texts.tgt_spans[row]) for row in rows]
-        for row, found in zip(rows, dictionary_links(src, tgt, dictionary.translations), strict=True):
-            links[row] = found
-    return links
-
-
-def _words(text: str, spans: Any) -> list[str]:
-    return [text[start:end] for start, end in spans.tolist()]
-
-
-def _without_identical(texts: Any, links: list[Any]) -> tuple[list[Any], int]:
-    """Links between words that differ; a name or a number that is the same in both teaches nothing."""
-    kept = []
-    for row, part in enumerate(links):
-        src, tgt = _words(texts.src[row], texts.src_spans[row]), _words(texts.tgt[row], texts.tgt_spans[row])
-        kept.append(part[np.array([src[i].casefold() != tgt[j].casefold() for i, j in part.tolist()], dtype=bool)])
-    return kept, sum(len(part) for part in links) - sum(len(part) for part in kept)
 
 
 def make_task(config: Config, out: Path) -> Facts:

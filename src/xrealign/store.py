@@ -97,7 +97,7 @@ def build(stage: Stage, runs: Path) -> Path:
             _sync(target.parent)
             shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
-        raise ArtifactError(f"{stage.label}: cannot write {error.filename or target}: {error.strerror}") from error
+        raise ArtifactError(f"{stage.label}: {error.filename or target}: {error.strerror or error}") from error
     return target
 
 

@@ -110,6 +110,7 @@ def report_context(plan: Plan) -> ReportContext:
     facts = {key: read_manifest(plan.folder(key)) for key in plan.stages}
     selection = facts["select"]["facts"]
     pairs = facts["corpus"]["facts"]["pairs"]
+    why = selection.get("why", {})
     starter = config.encoder.name == "starter"
     return {
         "run": config.name,
@@ -122,7 +123,7 @@ def report_context(plan: Plan) -> ReportContext:
         **({"encoder_licence": "mit"} if starter else {}),
         "encoder_digest": facts["align"]["inputs"]["encoder"],
         "selection": selection["reason"],
-        "subset": [(tag, f"{pairs.get(tag, 0):,} pairs") for tag in selection["subset"]],
+        "subset": [(tag, why.get(tag, "named in the configuration")) for tag in selection["subset"]],
         "seeds": [config.seed],
         "steps": {"realign": config.realign.steps, "finetune": config.finetune.steps},
         "pairs": pairs,

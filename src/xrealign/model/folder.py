@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from xrealign.textio import set_usual_mode
+
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
 INDEX = "model.safetensors.index.json"
 
@@ -32,6 +34,8 @@ def write_shards(
     else:
         link_or_copy(shared, folder / SHARDS[0])
     save_file({k: v for k, v in weights.items() if k != apart}, folder / SHARDS[1], metadata={"format": "pt"})
+    for name in SHARDS[shared is not None :]:  # safetensors closes what it writes to everybody else
+        set_usual_mode(folder / name)
     index = {
         "metadata": {"total_size": sum(v.nbytes for v in weights.values())},
         "weight_map": {name: SHARDS[name != apart] for name in sorted(weights)},

@@ -1,0 +1,175 @@
+"""The tables of a configuration file: every key, its kind, its default and what it means."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from xrealign.errors import LanguageError
+from xrealign.language import parse_language
+
+
+def _language(text: str) -> str:
+    try:
+        return parse_language(text).tag
+    except LanguageError as error:
+        raise ValueError(str(error)) from None
+
+
+LanguageTag = Annotated[str, AfterValidator(_language)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+VERBS = ("select", "corpus", "align", "task", "realign", "finetune", "evaluate", "measure", "report")
+Freeze = Literal["none", "front", "back", "embeddings"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+class EncoderTable(_Table):
+    name: str = "starter"
+    """``starter``, a Hugging Face folder, or a name on the hub."""
+    revision: str | None = None
+    """Commit or tag, for a name on the hub."""
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    seen: Literal["xlm-r", "mbert", "unknown"] | list[LanguageTag] = "unknown"
+    """Languages of its pre-training, a named list or tags; only for grouping scores."""
+
+
+class SelectTable(_Table):
+    candidates: Literal["embedded", "task"] | list[LanguageTag] = "embedded"
+    """Languages to choose from: ``embedded`` = all with parallel text in every corpus source, ``task`` = those of them
+    that the task tests, or a list."""
+    k: Annotated[int, Field(ge=1)] = 10
+    """How many to choose; the source language counts in the distances but not in k."""
+    criterion: str = "maxsum"
+    """What to maximise: any criterion of ``xrealign select --help``, or a weighted sum of them."""
+    distance: str = "uriel-featural"
+    """Typological or other distances: any of ``xrealign select --help``."""
+    targets: list[LanguageTag] = []
+    """Languages to be near to, for the criterion ``facility``."""
+    require: list[LanguageTag] = []
+    exclude: list[LanguageTag] = []
+    max_per: dict[Literal["family", "script"], Annotated[int, Field(ge=1)]] = {}
+    """At most so many of one family or script, such as { family = 1 }."""
+    at_least: dict[str, Annotated[int, Field(ge=1)]] = {}
+    """At least so many with a property: seen, unseen, family:NAME, script:CODE."""
+    at_most: dict[str, Annotated[int, Field(ge=0)]] = {}
+    languages: list[LanguageTag] | None = None
+    """The subset itself, to skip choosing."""
+
+
+class CorpusTable(_Table):
+    sources: Annotated[list[Literal["udhr", "cldr"]], Field(min_length=1)] = ["udhr", "cldr"]
+    """Embedded texts to use: UDHR segments, CLDR concept names."""
+    files: dict[LanguageTag, str] | None = None
+    """Your parallel text instead: language = path of a TSV (source, target) or of a ``.txt`` with ``|||``."""
+    held_out: Share = 0.25
+    """Share of the embedded items (segments, concepts) kept for measuring, in every language the same ones."""
+    max_pairs: Annotated[int, Field(ge=1)] | None = None
+    """Pairs of a language at most."""
+
+
+class AlignTable(_Table):
+    aligner: Literal["argmax", "dictionary", "none"] = "argmax"
+    """Mutual argmax on the encoder's vectors, dictionary links, or none (sentence mode)."""
+    layer: int = 8
+    """Layer of the vectors for argmax."""
+    dictionaries: dict[LanguageTag, str] | None = None
+    """Two-column TSV files for the dictionary aligner; without them the embedded concept names."""
+    drop_identical: bool = True
+    """Leave out links between identical words, as published."""
+    max_length: Annotated[int, Field(ge=8)] = 128
+
+
+class _Training(_Table):
+    batch_size: Annotated[int, Field(ge=1)]
+    steps: Annotated[int, Field(ge=0)]
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-5
+    schedule: Literal["constant", "linear"]
+    warmup: Share
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    clip: Annotated[float, Field(gt=0)] | None
+    freeze: Freeze
+    max_length: Annotated[int, Field(ge=8)] = 96
+    compact_vocabulary: bool = True
+    """Train on the embedding rows that occur; same result, half the memory."""
+    checkpoint_every: Annotated[int, Field(ge=1)] = 100
+    precision: Precision = "auto"
+
+
+class RealignTable(_Training):
+    objective: Literal["word", "sentence"] = "word"
+    steps: Annotated[int, Field(ge=0)] = 1000
+    """Optimiser steps; 0 leaves the encoder as it is."""
+    batch_size: Annotated[int, Field(ge=2)] = 16
+    """Sentence pairs a step."""
+    temperature: Annotated[float, Field(gt=0)] = 0.1
+    negatives: Literal["strong", "weak"] = "strong"
+    """Against words of both languages, or of the other one only."""
+    layer: int = -1
+    """Layer the objective reads; -1 = the last. (The published code reads the last but one.)"""
+    pooling: Literal["first", "mean", "sum"] = "mean"
+    """Subwords to word vectors."""
+    sentence_pooling: Literal["words", "subwords"] = "words"
+    projection: Literal["mlp", "none"] = "mlp"
+    freeze: Freeze = "front"
+    schedule: Literal["constant", "linear"] = "constant"
+    warmup: Share = 0.0
+    clip: Annotated[float, Field(gt=0)] | None = None
+    control: bool = True
+    """Also train the control without parallel data: same steps, each source sentence paired with itself."""
+
+
+class FinetuneTable(_Training):
+    head_rate: Annotated[float, Field(gt=0)] = 1.0
+    """Learning rate of the new head, as a multiple of ``learning_rate``."""
+    steps: Annotated[int, Field(ge=1)] = 1000
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    freeze: Freeze = "none"
+    schedule: Literal["constant", "linear"] = "linear"
+    warmup: Share = 0.1
+    clip: Annotated[float, Field(gt=0)] | None = 1.0
+
+
+class TaskTable(_Table):
+    name: str = "intents"
+    """``intents`` (embedded), or any name for your own files."""
+    train: str | None = None
+    """Your labelled sentences of the source language: TSV of label, text."""
+    dev: str | None = None
+    tests: dict[LanguageTag, str] | None = None
+    """Your test files by language, the source language among them."""
+    train_size: Annotated[int, Field(ge=1)] = 6000
+    dev_size: Annotated[int, Field(ge=0)] = 600
+    test_size: Annotated[int, Field(ge=1)] = 200
+    """Test sentences of a language at most."""
+    targets: list[LanguageTag] | None = None
+    """Languages to test; without it all that the task has."""
+
+
+class MeasureTable(_Table):
+    layer: int = -1
+    max_concepts: Annotated[int, Field(ge=2)] = 400
+    """Held-out concepts for word retrieval at most."""
+    max_length: Annotated[int, Field(ge=8)] = 128
+
+
+class Config(_Table):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    """Name of the run's folder: letters, digits, dot, dash, underscore."""
+    seed: Annotated[int, Field(ge=0)] = 17
+    source: LanguageTag = "eng_Latn"
+    """The labelled language."""
+    runs: str = "runs"
+    """Where results go."""
+    encoder: EncoderTable = EncoderTable()
+    select: SelectTable = SelectTable()
+    corpus: CorpusTable = CorpusTable()
+    align: AlignTable = AlignTable()
+    realign: RealignTable = RealignTable()
+    task: TaskTable = TaskTable()
+    finetune: FinetuneTable = FinetuneTable()
+    measure: MeasureTable = MeasureTable()
