@@ -51,6 +51,8 @@ def starter_folder() -> Path:
     with FileLock(target.parent / "starter.lock"):
         if target.is_dir():
             return target
+        for killed in target.parent.glob(".starter-*"):  # nobody else is at work: the lock is ours
+            shutil.rmtree(killed, ignore_errors=True)
         say(f"making the starter encoder from {PACKAGE} {PACKAGE_VERSION} (once) in {target}")
         aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=".starter-"))
         try:
