@@ -7,6 +7,7 @@ returns the facts that its manifest will state.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from xrealign.config import Config
 from xrealign.errors import ConfigError, DataError
 from xrealign.language import Language, parse_language
 from xrealign.progress import say, track
-from xrealign.types import Bitext
+from xrealign.types import Bitext, SentencePair
 
 Facts = dict[str, Any]
 UDHR, CLDR = "udhr", "cldr"
@@ -128,13 +129,22 @@ def training_bitexts(config: Config, language: Language) -> list[tuple[Bitext, C
         if language.tag not in config.corpus.files:
             raise DataError(f"corpus.files has no file for {language.tag}, which is in the subset")
         path = Path(config.corpus.files[language.tag])
-        read = read_bar if path.name.split(".")[1:2] == ["txt"] else read_tsv
+        read = read_bar if ".txt" in path.suffixes[-2:] else read_tsv
         return [(read(path, source, language), Counter())]
     tables = embedded_tables(config.corpus.sources)
     have = [table for table in tables if language in table.texts and source in table.texts]
     if not have:
         raise DataError(f"none of {', '.join(config.corpus.sources)} has text in both {source.tag} and {language.tag}")
     return [training_bitext(t, source, language, held_out(t.ids, config.corpus.held_out)) for t in have]
+
+
+def take_turns(bitexts: Sequence[Bitext]) -> list[tuple[str, SentencePair]]:
+    """The pairs of several sources in turn, each with its origin, so that a limit leaves some of every source.
+
+    Sentences are few and names are many; within a source the order is that of a hash of the id.
+    """
+    ordered = [[(b.origin, pair) for pair in sorted(b, key=lambda pair: _order(pair.id))] for b in bitexts]
+    return [item for turn in itertools.zip_longest(*ordered) for item in turn if item is not None]
 
 
 def make_corpus(config: Config, select: Path, out: Path) -> Facts:
@@ -146,11 +156,11 @@ def make_corpus(config: Config, select: Path, out: Path) -> Facts:
     pairs: dict[str, int] = {}
     left_out: dict[str, dict[str, int]] = {}
     for language in read_subset(select):
-        found = [(bitext.origin, pair) for bitext, _ in training_bitexts(config, language) for pair in bitext]
-        left_out[language.tag] = dict(sum((c for _, c in training_bitexts(config, language)), Counter()))
+        bitexts = training_bitexts(config, language)
+        found = take_turns([bitext for bitext, _ in bitexts])
+        left_out[language.tag] = dict(sum((counts for _, counts in bitexts), Counter()))
         if config.corpus.max_pairs is not None and len(found) > config.corpus.max_pairs:
             left_out[language.tag]["over corpus.max_pairs"] = len(found) - config.corpus.max_pairs
-            found.sort(key=lambda item: hashlib.sha256(item[1].id.encode()).digest())
             found = found[: config.corpus.max_pairs]
         pairs[language.tag] = len(found)
         for origin, pair in found:
