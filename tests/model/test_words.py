@@ -68,6 +68,15 @@ def test_without_spans_there_are_no_words(tiny_tokenizer):
     assert encoded.cut_words == 0
 
 
+def test_no_sentences_at_all(tiny_tokenizer):
+    for code in ("eng", "zho"):
+        assert word_spans([], parse_language(code), tiny_tokenizer) == []
+    encoded = encode_texts(tiny_tokenizer, [], 16, [])
+    assert len(encoded) == encoded.cut_words == 0
+    assert encoded.lengths.tolist() == []
+    assert length_batches(encoded.lengths, 100) == []
+
+
 def test_truncation_is_counted(tiny_tokenizer):
     """Ten words of one subword each and room for six: four are lost."""
     text = " ".join(["right"] * 10)

@@ -62,7 +62,6 @@ def read_aligned(folder: Path) -> AlignedTexts:
     Raises:
         ArtifactError: the file is missing or not such a table.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
@@ -72,7 +71,7 @@ def read_aligned(folder: Path) -> AlignedTexts:
             name: [np.array(row, dtype=np.int32).reshape(-1, 2) for row in table.column(name).to_pylist()]
             for name in ("src_spans", "tgt_spans", "links")
         }
-    except (OSError, KeyError, pa.ArrowInvalid) as error:
+    except (OSError, KeyError, ValueError) as error:  # Arrow's errors are ValueErrors
         raise ArtifactError(
             f"{folder / FILE} is missing or damaged ({error}); delete the folder and run again"
         ) from None

@@ -83,6 +83,8 @@ def word_spans(texts: Sequence[str], language: Language, tokenizer: Any) -> list
     """Words of each text as (W, 2) character spans: by blanks, or the tokenizer's subwords in scripts without."""
     if language.script not in WITHOUT_BLANKS:
         return [spans_by_blanks(text) for text in texts]
+    if not texts:
+        return []  # which a tokenizer refuses
     encodings = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
     spans = []
     for text, pairs in zip(texts, encodings, strict=True):
@@ -110,6 +112,9 @@ def encode_texts(
         max_length: longest sentence in subwords, special ones included; the rest is cut and counted.
         spans: words of each sentence (`word_spans`); without them no word indices are made.
     """
+    if not texts:  # which a tokenizer refuses
+        none = np.zeros(0, dtype=np.int32)
+        return EncodedTexts(none, np.zeros(1, dtype=np.int64), none, none, 0)
     encoded = tokenizer(list(texts), truncation=True, max_length=max_length, return_offsets_mapping=spans is not None)
     rows = encoded["input_ids"]
     lengths = np.fromiter((len(row) for row in rows), dtype=np.int64, count=len(rows))
