@@ -79,10 +79,12 @@ def doctor_command() -> None:
 
 def _add_verbs() -> None:
     """Verbs that live with their parts; these modules import nothing heavy until they run."""
+    from xrealign.align.command import app as align_app
     from xrealign.corpus.command import app as data_app
     from xrealign.select.command import select_command
 
     app.command("select")(select_command)
+    app.add_typer(align_app, name="align")
     app.add_typer(data_app, name="data")
 
 
