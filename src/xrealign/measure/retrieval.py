@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+TIE = 1e-6  # a matrix product rounds equal cosines to float32 values this far apart, depending on their column
 
 
 def centre(vectors: Array) -> Array:
@@ -25,7 +26,8 @@ def unit(vectors: Array) -> Array:
 def retrieval_hits(queries: Array, candidates: Array, chunk: int = 4096) -> Array:
     """Whether candidate n has the highest cosine to query n, for every n. *Shape:* (N, D), (N, D) → (N,) bool
 
-    A tie with another candidate is a miss: a measure must not reward vectors that are all the same.
+    A tie with another candidate (cosines less than `TIE` apart) is a miss: a measure must not reward vectors that
+    are all the same.
     """
     left, right = unit(queries), unit(candidates)
     hits = np.zeros(len(left), dtype=bool)
@@ -34,7 +36,7 @@ def retrieval_hits(queries: Array, candidates: Array, chunk: int = 4096) -> Arra
         rows = np.arange(len(cosine))
         own = cosine[rows, start + rows].copy()
         cosine[rows, start + rows] = -np.inf
-        hits[start : start + chunk] = own > cosine.max(axis=1, initial=-np.inf)
+        hits[start : start + chunk] = own > cosine.max(axis=1, initial=-np.inf) + TIE
     return hits
 
 
