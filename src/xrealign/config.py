@@ -41,7 +41,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         text = path.read_text("utf-8")
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(_syntax(path, str(error))) from None
+        raise ConfigError(_syntax(path, text, str(error))) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"{path}: cannot be read: {reason}") from None
@@ -54,13 +54,13 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(problems) from None
     if problems:
         raise ConfigError(problems)
-    return _with_paths(config, path.parent)
+    return _with_paths(config, path.parent.absolute())
 
 
-def _syntax(path: Path, message: str) -> str:
+def _syntax(path: Path, text: str, message: str) -> str:
     where = re.search(r"\(at line (\d+), column (\d+)\)", message)
     if not where:
-        return f"{path}: not a TOML file: {message}"
+        return f"{path}:{len(text.splitlines())}: not TOML: {message}"
     return f"{path}:{where[1]}: not TOML at column {where[2]}: {message[: where.start()].strip()}"
 
 
@@ -93,7 +93,9 @@ def _place(loc: Sequence[Any], path: Path, text: str, places: dict[str, str]) ->
         if ".".join(names[:end]) in places:
             return places[".".join(names[:end])]
     line = _line_of(names, text)
-    return f"{path}:{line}: {key}" if line else f"{path}: {key}"
+    if line is None:  # an override of a key inside it made the table
+        return next((item for name, item in places.items() if name.startswith(f"{key}.")), f"{path}: {key}")
+    return f"{path}:{line}: {key}"
 
 
 def _line_of(names: Sequence[str], text: str) -> int | None:
@@ -118,7 +120,7 @@ def _told_once(errors: Sequence[Any]) -> list[dict[str, Any]]:
     for error in errors:
         key = [part for part in error["loc"] if isinstance(part, str) and "[" not in part and part in _ALL_KEYS]
         wrong_kind = (error["type"] == "literal_error" and isinstance(error["input"], list)) or (
-            error["type"] == "list_type" and isinstance(error["input"], str)
+            error["type"] == "list_type" and not isinstance(error["input"], list)
         )
         others = [e for e in errors if e is not error and [p for p in e["loc"] if p in _ALL_KEYS] == key]
         if not (wrong_kind and others):
@@ -167,39 +169,43 @@ def _semantic_problems(raw: dict[str, Any], path: Path, text: str, places: dict[
     def at(*loc: str) -> str:
         return _place(loc, path, text, places)
 
+    def shown(value: Any, *loc: str) -> str:
+        place = at(*loc)
+        return place if place.startswith("--set") else f"{place} = {_shown(value)}"
+
+    lists = [("select", key) for key in ("candidates", "languages", "targets", "require", "exclude")]
+    by_language = [("corpus", "files"), ("align", "dictionaries"), ("task", "tests")]
     problems = []
     candidates, k = get("select", "candidates"), get("select", "k", 10)
     if isinstance(candidates, list) and isinstance(k, int) and k > len(candidates):
-        problems.append(f"{at('select', 'k')} = {k}: there are only {len(candidates)} candidates")
-    for table, key in (("select", "candidates"), ("select", "languages"), ("task", "targets")):
+        problems.append(f"{shown(k, 'select', 'k')}: there are only {len(candidates)} candidates")
+    for table, key in (*lists, ("task", "targets"), *by_language):
         problems += [f"{at(table, key)}: {problem}" for problem in _twice(get(table, key))]
     if get("realign", "objective", "word") == "word" and get("align", "aligner", "argmax") == "none":
         problems.append(
-            f'{at("align", "aligner")} = "none": realign.objective = "word" needs links; '
+            f'{shown("none", "align", "aligner")}: realign.objective = "word" needs links; '
             'choose an aligner, or objective = "sentence"'
         )
     if raw.get("name") in VERBS:
-        problems.append(
-            f"{at('name')} = {raw['name']!r}: results of that verb are kept under this name; choose another"
-        )
+        problems.append(f"{shown(raw['name'], 'name')}: results of that verb are kept under this name; choose another")
     if get("task", "name", "intents") != "intents" and not (get("task", "train") and get("task", "tests")):
         problems.append(f"{at('task', 'name')}: a task of your own needs task.train and task.tests")
-    for table, key in (("corpus", "files"), ("align", "dictionaries"), ("task", "tests")):
+    for table, key in by_language:
         named = get(table, key)
         for language, file in named.items() if isinstance(named, dict) else ():
             if isinstance(file, str) and not (path.parent / file).is_file():
-                problems.append(f"{at(table, key, language)} = {file!r}: there is no such file")
+                problems.append(f"{shown(file, table, key, language)}: there is no such file")
     for key in ("train", "dev"):
         file = get("task", key)
         if isinstance(file, str) and not (path.parent / file).is_file():
-            problems.append(f"{at('task', key)} = {file!r}: there is no such file")
+            problems.append(f"{shown(file, 'task', key)}: there is no such file")
     return problems
 
 
 def _twice(names: Any) -> list[str]:
     seen: dict[str, str] = {}
     problems = []
-    for name in names if isinstance(names, list) else ():
+    for name in names if isinstance(names, list | dict) else ():
         try:
             tag = parse_language(name).tag if isinstance(name, str) else str(name)
         except LanguageError:
@@ -220,7 +226,9 @@ def _with_paths(config: Config, base: Path) -> Config:
     local = base / name
     return config.model_copy(
         update={
-            "encoder": config.encoder.model_copy(update={"name": str(local) if local.is_dir() else name}),
+            "encoder": config.encoder.model_copy(
+                update={"name": str(local) if name != "starter" and local.is_dir() else name}
+            ),
             "corpus": config.corpus.model_copy(update={"files": moved(config.corpus.files)}),
             "align": config.align.model_copy(update={"dictionaries": moved(config.align.dictionaries)}),
             "task": task.model_copy(

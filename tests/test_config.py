@@ -1,0 +1,296 @@
+"""Configurations: all mistakes at once, each with its place, value, expectation and nearest name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xrealign.config import Config, load_config, to_toml
+from xrealign.config_tables import VERBS
+from xrealign.errors import ConfigError
+
+NAME = 'name = "x"\n'
+
+
+@pytest.fixture
+def problems(tmp_path, monkeypatch):
+    """The lines told of a text and overrides; the file is called c.toml."""
+    monkeypatch.chdir(tmp_path)
+
+    def told(text: str, *overrides: str) -> list[str]:
+        Path("c.toml").write_text(text, "utf-8")
+        with pytest.raises(ConfigError) as raised:
+            load_config("c.toml", overrides)
+        assert str(raised.value) == "\n".join(raised.value.problems)
+        return raised.value.problems
+
+    return told
+
+
+@pytest.fixture
+def load(tmp_path):
+    def loaded(text: str, *overrides: str) -> Config:
+        path = tmp_path / "c.toml"
+        path.write_text(text, "utf-8")
+        return load_config(path, overrides)
+
+    return loaded
+
+
+def test_five_mistakes_are_five_lines(problems):
+    text = """name = "five"
+sede = 3
+
+[encoder]
+attention = "sdap"
+
+[select]
+candidates = ["deu", "germna"]
+k = 2
+
+[realign]
+temperature = -1
+objective = "words"
+"""
+    assert problems(text) == [
+        "c.toml:5: encoder.attention = \"sdap\": expected 'sdpa', 'eager' or 'flash_attention_2'; did you mean 'sdpa'?",
+        "c.toml:8: select.candidates = \"germna\": unknown language 'germna'; nearest: deu (German), gea (Geruma), "
+        "gew (Gera); expected a code such as deu, de or deu_Latn, or a name",
+        "c.toml:13: realign.objective = \"words\": expected 'word' or 'sentence'; did you mean 'word'?",
+        "c.toml:12: realign.temperature = -1: input should be greater than 0",
+        "c.toml:2: sede = 3: there is no such key; did you mean 'seed'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "c.toml: name: this key is required"),
+        (NAME + "[realign\nsteps = 3", "c.toml:2: not TOML at column 9: Expected ']'"),
+        (NAME + "seed =", "c.toml:2: not TOML: Invalid value"),
+        (NAME + "seed = 1\nseed = 2", "c.toml:3: not TOML: Cannot overwrite a value"),
+        (NAME + "realign = 3", "c.toml:2: realign = 3: input should be a valid dictionary"),
+        (NAME + "[realign]\n\nsteps = 3.5", "c.toml:4: realign.steps = 3.5: input should be a valid integer"),
+        (NAME + "[realign]\nsteps = true", "c.toml:3: realign.steps = true: input should be a valid integer"),
+        (NAME + "realign.steps = -5", "c.toml:2: realign.steps = -5: input should be greater than or equal to 0"),
+        (NAME + "[realign]\nclip = inf", "c.toml:3: realign.clip = Infinity: input should be a finite number"),
+        (NAME + "[realign]\nlearning_rate = nan", "c.toml:3: realign.learning_rate = NaN: input should be a finite"),
+        (NAME + "[corpus]\nheld_out = 1.0", "c.toml:3: corpus.held_out = 1.0: input should be less than 1"),
+        (
+            NAME + '[corpus]\nsources = ["udhr", "cdlr"]',
+            "c.toml:3: corpus.sources = \"cdlr\": expected 'udhr' or 'cldr'",
+        ),
+        (
+            NAME + "[fintune]\nsteps = 3",
+            "c.toml:2: fintune = {\"steps\": 3}: there is no such key; did you mean 'finetune'?",
+        ),
+        (
+            NAME + "[encoder]\nzzz = 3",
+            "c.toml:3: encoder.zzz = 3: there is no such key; expected one of name, revision",
+        ),
+        (NAME + 'source = "klingonn"', "c.toml:2: source = \"klingonn\": unknown language 'klingonn'; nearest: tlh"),
+        (
+            NAME + '[encoder]\nseen = "xlmr"',
+            "c.toml:3: encoder.seen = \"xlmr\": expected 'xlm-r', 'mbert' or 'unknown'",
+        ),
+        (NAME + '[encoder]\nseen = ["de", "qqqq"]', "c.toml:3: encoder.seen = \"qqqq\": unknown language 'qqqq'"),
+        (NAME + "[select]\ncandidates = 3", "c.toml:3: select.candidates = 3: expected 'embedded' or 'task'"),
+        (NAME + '[select]\ncandidates = ["deu", "fra"]', "c.toml:2: select.k = 10: there are only 2 candidates"),
+        (NAME + "[select]\nmax_per = { famly = 1 }", "c.toml:3: select.max_per.famly = \"famly\": expected 'family'"),
+        (
+            NAME + '[select]\nk = 1\ncandidates = ["de", "German"]',
+            "c.toml:4: select.candidates: 'de' and 'German' are the same language, deu_Latn",
+        ),
+        (
+            NAME + '[select]\nlanguages = ["no", "nob"]',
+            "c.toml:3: select.languages: 'no' and 'nob' are the same language",
+        ),
+        (NAME + '[select]\nrequire = ["sw", "swh"]', "c.toml:3: select.require: 'sw' and 'swh' are the same language"),
+        (
+            NAME + '[task]\ntargets = ["iw", "Hebrew"]',
+            "c.toml:3: task.targets: 'iw' and 'Hebrew' are the same language",
+        ),
+        (
+            NAME + '[corpus]\nfiles = { deu = "c.toml", de = "c.toml" }',
+            "c.toml:3: corpus.files: 'deu' and 'de' are the same language, deu_Latn",
+        ),
+        (NAME + '[corpus.files]\ndeu = "no.tsv"', 'c.toml:3: corpus.files.deu = "no.tsv": there is no such file'),
+        (
+            NAME + '[align]\ndictionaries.deu = "no.tsv"',
+            'c.toml:3: align.dictionaries.deu = "no.tsv": there is no such',
+        ),
+        (NAME + '[task]\ndev = "no.tsv"', 'c.toml:3: task.dev = "no.tsv": there is no such file'),
+        (NAME + '[task]\nname = "mine"', "c.toml:3: task.name: a task of your own needs task.train and task.tests"),
+        (
+            NAME + '[align]\naligner = "none"',
+            'c.toml:3: align.aligner = "none": realign.objective = "word" needs links',
+        ),
+        ('name = "a b"', 'c.toml:1: name = "a b": string should match pattern'),
+        ('name = "../x"', 'c.toml:1: name = "../x": string should match pattern'),
+        *((f'name = "{verb}"', f'c.toml:1: name = "{verb}": results of that verb are kept') for verb in VERBS),
+    ],
+)
+def test_one_mistake_is_one_line(problems, text, told):
+    (line,) = problems(text)
+    assert line.startswith(told)
+
+
+def test_a_task_of_ones_own_needs_its_files(problems):
+    text = NAME + '[task]\nname = "mine"\ntrain = "no.tsv"\ntests = { eng = "non.tsv" }'
+    assert problems(text) == [
+        'c.toml:5: task.tests.eng = "non.tsv": there is no such file',
+        'c.toml:4: task.train = "no.tsv": there is no such file',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("realign.stpes=20", "--set realign.stpes=20: there is no such key; did you mean 'steps'?"),
+        ("relign.steps=20", "--set relign.steps=20: there is no such key; did you mean 'realign'?"),
+        ("realign.steps", "--set realign.steps: expected table.key=value, such as realign.steps=100"),
+        ("=3", "--set =3: expected table.key=value, such as realign.steps=100"),
+        ("realign.=3", "--set realign.=3: expected table.key=value, such as realign.steps=100"),
+        ("name.x=3", "--set name.x=3: expected table.key=value, such as realign.steps=100"),
+        ("seed.x=3", "--set seed.x=3: input should be a valid integer"),
+        ("realign.steps=many", "--set realign.steps=many: input should be a valid integer"),
+        (
+            "realign.objective=words",
+            "--set realign.objective=words: expected 'word' or 'sentence'; did you mean 'word'?",
+        ),
+        ('select.candidates=["xqzq"]', "--set select.candidates=[\"xqzq\"]: unknown language 'xqzq'"),
+        ("align.dictionaries.deu=no.tsv", "--set align.dictionaries.deu=no.tsv: there is no such file"),
+        ("name=realign", "--set name=realign: results of that verb are kept under this name"),
+        ("align.aligner=none", '--set align.aligner=none: realign.objective = "word" needs links'),
+    ],
+)
+def test_mistakes_in_overrides_name_the_override(problems, override, told):
+    lines = problems(NAME + "[select]\nk = 1\n", override)
+    assert len(lines) == 1
+    assert lines[0].startswith(told)
+
+
+def test_overrides_beat_the_file_and_the_last_beats_the_first(load):
+    config = load(
+        NAME + "[realign]\nsteps = 5\nfreeze = 'none'",
+        "realign.steps=20",
+        "realign.steps=30",
+        "finetune.clip=2",
+        "realign.objective=sentence",
+        'select.candidates=["de","fr"]',
+        "select.k=1",
+        "realign.control=false",
+        "encoder.name=some/model",
+    )
+    assert (config.realign.steps, config.realign.freeze, config.realign.objective) == (30, "none", "sentence")
+    assert (config.finetune.clip, config.realign.control) == (2.0, False)
+    assert config.select.candidates == ["deu_Latn", "fra_Latn"]
+    assert config.encoder.name == "some/model"
+
+
+def test_languages_are_parsed_and_words_are_not_languages(load):
+    config = load(NAME + 'source = "german"\n[encoder]\nseen = ["iw"]\n[select]\ncandidates = "task"')
+    assert (config.source, config.encoder.seen, config.select.candidates) == ("deu_Latn", ["heb_Hebr"], "task")
+    assert load(NAME).encoder.seen == "unknown"
+    assert load(NAME, "encoder.seen=xlm-r").encoder.seen == "xlm-r"
+
+
+def test_files_are_where_the_configuration_is(load, tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "encoder").mkdir()
+    (tmp_path / "starter").mkdir()
+    for name in ("de.tsv", "train.tsv", "en.tsv"):
+        (tmp_path / "data" / name).touch()
+    text = """name = "x"
+encoder.name = "encoder"
+corpus.files = { de = "data/de.tsv" }
+align.dictionaries = { de = "data/de.tsv" }
+task = { name = "mine", train = "data/train.tsv", dev = "data/en.tsv", tests = { en = "data/en.tsv" } }
+"""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    first = load(text)
+    monkeypatch.chdir(elsewhere)
+    config = load_config("../c.toml")
+    for found in (first, config):
+        assert Path(found.encoder.name).is_absolute()
+        assert Path(found.encoder.name).samefile(tmp_path / "encoder")
+        assert Path(found.corpus.files["deu_Latn"]).samefile(tmp_path / "data" / "de.tsv")
+        assert Path(found.align.dictionaries["deu_Latn"]).samefile(tmp_path / "data" / "de.tsv")
+        assert Path(found.task.train).samefile(tmp_path / "data" / "train.tsv")
+        assert Path(found.task.dev).samefile(tmp_path / "data" / "en.tsv")
+        assert Path(found.task.tests["eng_Latn"]).samefile(tmp_path / "data" / "en.tsv")
+        assert found.runs == "runs"
+    assert load(NAME).encoder.name == "starter", "the word, not the folder beside the file"
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(ConfigError, match=r"none\.toml: cannot be read: No such file or directory$"):
+        load_config(tmp_path / "none.toml")
+    with pytest.raises(ConfigError, match=r"cannot be read: Is a directory$"):
+        load_config(tmp_path)
+    (tmp_path / "latin.toml").write_bytes('name = "é"'.encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"it is not UTF-8 text$"):
+        load_config(tmp_path / "latin.toml")
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parent.parent / "configs").glob("*.toml")), ids=lambda p: p.name
+)
+def test_configurations_that_come_along_are_sound(path, tmp_path):
+    config = load_config(path)
+    assert config.name == path.stem
+    (tmp_path / "again.toml").write_text(to_toml(config), "utf-8")
+    assert load_config(tmp_path / "again.toml") == config
+
+
+SETTINGS = {
+    "seed": st.integers(0, 2**40),
+    "source": st.sampled_from(["eng", "German", "zh-TW", "sw"]),
+    "runs": st.text("abcäß的 \"'\\/.\t\n", min_size=1),
+    "encoder.revision": st.text("abc'\"\\{}=#", min_size=1),
+    "encoder.seen": st.one_of(st.just("mbert"), st.lists(st.sampled_from(["de", "fr", "yo"]), unique=True)),
+    "select.k": st.integers(1, 100),
+    "select.languages": st.lists(st.sampled_from(["deu", "fra", "yor"]), unique=True),
+    "select.max_per": st.dictionaries(st.sampled_from(["family", "script"]), st.integers(1, 9)),
+    "select.at_least": st.dictionaries(st.sampled_from(["unseen", "script:Latn", "family:Indo European"]),
+                                       st.integers(1, 3)),
+    "corpus.sources": st.lists(st.sampled_from(["udhr", "cldr"]), min_size=1),
+    "corpus.held_out": st.floats(0, 0.99),
+    "align.drop_identical": st.booleans(),
+    "realign.learning_rate": st.floats(1e-12, 0.5),
+    "realign.layer": st.integers(-13, 12),
+    "realign.clip": st.floats(1e-9, 1e30),
+    "finetune.weight_decay": st.floats(0, 1e6),
+    "task.targets": st.lists(st.sampled_from(["deu", "fra", "yor"]), unique=True),
+}  # fmt: skip
+
+
+@settings(deadline=None, max_examples=80)
+@given(st.fixed_dictionaries({}, optional=SETTINGS))
+def test_what_is_written_out_is_read_again(tmp_path_factory, chosen):
+    folder = tmp_path_factory.mktemp("config")
+    (folder / "c.toml").write_text(NAME, "utf-8")
+    overrides = [f"{key}={inline(value)}" for key, value in chosen.items()]
+    config = load_config(folder / "c.toml", overrides)
+    for key, value in chosen.items():
+        part = config
+        for name in key.split("."):
+            part = getattr(part, name)
+        if isinstance(value, float | int | dict) or key in {"runs", "encoder.revision"}:
+            assert part == value
+    text = to_toml(config)
+    (folder / "again.toml").write_text(text, "utf-8")
+    assert load_config(folder / "again.toml") == config
+    assert to_toml(load_config(folder / "again.toml")) == text
+
+
+def inline(value) -> str:
+    """A value as TOML on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(k)} = {inline(v)}" for k, v in value.items()) + "}"
+    return json.dumps(value)
