@@ -205,9 +205,7 @@ def test_two_spellings_in_one_list_are_both_named() -> None:
 def test_macrolanguage_beside_member_is_allowed_with_a_note() -> None:
     languages = parse_languages(["msa", "ind", "deu"])
     assert notes_on(languages) == ["ind (Indonesian) is a member of the macrolanguage msa (Malay)"]
-    assert notes_on(parse_languages(["zh", "zh-TW"])) == [
-        "Chinese is listed in 2 scripts: zho_Hans, zho_Hant"
-    ]
+    assert notes_on(parse_languages(["zh", "zh-TW"])) == ["Chinese is listed in 2 scripts: zho_Hans, zho_Hant"]
     assert notes_on(parse_languages(["deu", "fra"])) == []
 
 
@@ -231,9 +229,7 @@ def test_tags_are_read_back(language: Language, script: str) -> None:
 
 def test_every_language_of_the_intents_data() -> None:
     folder = files("home_assistant_intents") / "data"
-    codes = sorted(
-        entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json")
-    )
+    codes = sorted(entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json"))
     tags = {code: str(parse_language(code)) for code in codes}
     assert len(codes) >= 65
     # Two national varieties of Portuguese are one language; everything else is apart.

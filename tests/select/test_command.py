@@ -55,12 +55,13 @@ def test_constraints_and_targets() -> None:
     assert len(set(families)) == 6
     found = record("--candidates", "published-65", "--criterion", "facility", "--targets", "quy,aym", "-k", "2")
     assert found["diversity"]["target_distance"] < 0.6
+    assert found["targets"] == ["ayr", "quy"]
     found = record("--candidates", "published-65", "-k", "6", "--seen", "xlm-r", "--at-least", "unseen=4")
     assert sum(x in "bam ewe fon ibo kin lin luo lug mos nya sna tsn twi wol yor zul" for x in found["subset"]) >= 4
 
 
 def test_named_sets() -> None:
-    found = record("--candidates", "embedded", "--fixed", "eng", "-k", "3", "--time-limit", "5")
+    found = record("--candidates", "embedded", "--fixed", "eng", "-k", "3", "--time-limit", "1")
     assert len(found["subset"]) == 3
 
 
@@ -142,7 +143,7 @@ def test_nothing_but_the_result_on_standard_output() -> None:
         "import typer; from xrealign.select.command import select_command; app = typer.Typer(); "
         "app.command()(select_command); app()"
     )
-    arguments = ["--candidates", "published-65", "-k", "8", "--criterion", "maxsum=1,families=0.5", "--time-limit", "4"]
+    arguments = ["--candidates", "published-65", "-k", "8", "--criterion", "maxsum=1,families=0.5", "--time-limit", "2"]
     result = subprocess.run(
         [sys.executable, "-c", program, *arguments, "--format", "json"], capture_output=True, text=True, check=True
     )

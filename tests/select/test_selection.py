@@ -21,8 +21,9 @@ from xrealign.select.distances import distances
 from xrealign.select.diversity import diversity
 from xrealign.select.explain import explain, in_words
 from xrealign.select.plots import PLOTS, place_in_plane
-from xrealign.select.selection import evaluate_subset, prepare
+from xrealign.select.selection import evaluate_subset
 from xrealign.select.tables import FORMATS, render
+from xrealign.select.task import prepare
 
 POOL = language_list("published-65")
 ENGLISH = parse_languages(["eng"])
@@ -236,6 +237,35 @@ def test_diversity_by_hand() -> None:
     differ = float((values[0] != values[1]).mean())
     assert diversity(one_each, found)["entropy"] == pytest.approx(differ)
     assert diversity(one_each, found)["feature_inclusion"] == pytest.approx(0.5 + differ / 2)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "listed"),
+    [
+        ("least-maxsum", "bul deu ell spa fra ita nld por ron ukr"),
+        ("scripts", "arb mya zho kat ell heb jpn kaz tam tha"),
+    ],
+)
+def test_published_lists_are_found_on_urielplus(criterion: str, listed: str) -> None:
+    """Two lists of Nguyen et al. 2025 (65 candidates, English fixed), made with URIEL+ featural distances."""
+    found = select_languages(POOL, 10, ENGLISH, criterion, "urielplus-featural")
+    assert found.subset == sorted(parse_languages(listed.split()))
+    assert found.optimal
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        "fon kat kaz lin gaz",
+        "afr arb fon kat jpn kaz lin gaz sna vie",
+        "afr arb aze eus zho fon lug kat ell heb jpn kaz kor lin gaz sna tam twi vie yor",
+    ],
+)
+@pytest.mark.parametrize("distance", ["uriel-featural", "urielplus-featural"])
+def test_never_below_the_published_lists(listed: str, distance: str) -> None:
+    members = parse_languages(listed.split())
+    found = select_languages(POOL, len(members), ENGLISH, distance=distance, time_limit=1)
+    assert found.value >= total_distance([*members, *ENGLISH], distance)
 
 
 def test_scaling_restores_a_plane() -> None:

@@ -114,8 +114,9 @@ def select_command(
     from xrealign.select.conditions import Conditions
     from xrealign.select.explain import explain as reasons_of
     from xrealign.select.explain import in_words
-    from xrealign.select.selection import choose, evaluate_subset, prepare
+    from xrealign.select.selection import choose, evaluate_subset
     from xrealign.select.tables import check_format, render, render_comparison
+    from xrealign.select.task import prepare
 
     check_format(form)
     cost_table = read_numbers(costs, "cost") if costs else None

@@ -10,7 +10,8 @@ from xrealign.language import Language
 from xrealign.select.criteria import family_of
 from xrealign.select.problem import value_of
 from xrealign.select.search import addition_values, improve
-from xrealign.select.selection import Selection, Task
+from xrealign.select.selection import Selection
+from xrealign.select.task import Task
 
 
 @dataclass(frozen=True, slots=True)

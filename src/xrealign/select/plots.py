@@ -11,7 +11,8 @@ from xrealign.language import Language
 from xrealign.select.criteria import family_of
 from xrealign.select.distances import Matrix
 from xrealign.select.features import DATA, coordinates
-from xrealign.select.selection import Selection, Task
+from xrealign.select.selection import Selection
+from xrealign.select.task import Task
 
 # Okabe & Ito's colours, told apart by most eyes; what has no colour of its own is grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#000000")
