@@ -151,11 +151,15 @@ def verify(folder: Path) -> None:
 
 
 def rebuild_if_damaged(stage: Stage, runs: Path) -> None:
-    """Drops a result whose files do not have the sizes its manifest says, saying so."""
+    """Drops a result whose files do not have the sizes its manifest says, or whose manifest is damaged, saying so."""
     folder = stage.folder(runs)
     if not is_done(stage, runs):
         return
-    for name, known in read_manifest(folder)["files"].items():
+    try:
+        files = read_manifest(folder)["files"]
+    except ArtifactError:
+        files = {MANIFEST: {"bytes": -1}}  # what it promises is not known
+    for name, known in files.items():
         path = folder / name
         if not path.is_file() or path.stat().st_size != known["bytes"]:
             say(f"{stage.label}: {path} is damaged; the result is made again")

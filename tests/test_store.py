@@ -1,0 +1,224 @@
+"""Results on disk: whole or not at all, made once, found by what they were made from."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from xrealign.errors import ArtifactError
+from xrealign.store import (
+    MANIFEST,
+    Stage,
+    build,
+    fingerprint,
+    is_done,
+    read_manifest,
+    rebuild_if_damaged,
+    verify,
+)
+
+
+def make(folder: Path, work: Path):
+    (folder / "part").mkdir()
+    (folder / "part" / "numbers.txt").write_text("1 2 3\n", "utf-8")
+    (folder / "text.txt").write_text("ä\n", "utf-8")
+    return {"counted": 3}
+
+
+@pytest.fixture
+def stage():
+    return Stage("corpus", "corpus of x", {"k": 2, "names": ["ä", "b"]}, {"select": "abc"}, make)
+
+
+def test_a_result_is_there_with_its_manifest(stage, tmp_path):
+    assert not is_done(stage, tmp_path)
+    folder = build(stage, tmp_path)
+    assert folder == stage.folder(tmp_path) == tmp_path / "corpus" / stage.fingerprint
+    assert is_done(stage, tmp_path)
+    manifest = read_manifest(folder)
+    assert manifest["verb"] == "corpus"
+    assert manifest["settings"] == {"k": 2, "names": ["ä", "b"]}
+    assert manifest["inputs"] == {"select": "abc"}
+    assert manifest["facts"] == {"counted": 3}
+    # the digest is sha256sum's
+    assert manifest["files"]["text.txt"] == {
+        "bytes": 3,
+        "sha256": "ac6f010e65c9ea739dbdaa21427edd5ef60c6d461ef4d619c003e3ab62453a56",
+    }
+    assert set(manifest["files"]) == {"text.txt", str(Path("part") / "numbers.txt")}
+    assert not list((tmp_path / ".work").glob("*/"))
+    verify(folder)
+
+
+def test_the_second_time_nothing_is_made(stage, tmp_path):
+    folder = build(stage, tmp_path)
+    before = (folder / MANIFEST).stat().st_mtime_ns
+    assert build(replace(stage, make=lambda *_: pytest.fail("made again")), tmp_path) == folder
+    assert (folder / MANIFEST).stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"verb": "align"},
+        {"version": 2},
+        {"settings": {"k": 3, "names": ["ä", "b"]}},
+        {"settings": {"k": 2, "names": ["b", "ä"]}},
+        {"settings": {"k": "2", "names": ["ä", "b"]}},
+        {"settings": {"k": 2, "names": ["ä", "b"], "more": None}},
+        {"inputs": {"select": "abd"}},
+        {"inputs": {"select": "abc", "encoder": ""}},
+        {"inputs": {"encoder": "abc"}},
+    ],
+)
+def test_whatever_can_change_the_result_changes_the_fingerprint(stage, change):
+    assert replace(stage, **change).fingerprint != stage.fingerprint
+
+
+def test_what_cannot_change_the_result_does_not(stage):
+    same = replace(stage, label="other words", make=lambda *_: {}, settings={"names": ["ä", "b"], "k": 2})
+    assert same.fingerprint == stage.fingerprint
+    assert fingerprint("v", 1, {"a": 1, "b": 2}, {"x": "1", "y": "2"}) == fingerprint(
+        "v", 1, {"b": 2, "a": 1}, {"y": "2", "x": "1"}
+    )
+    assert len(stage.fingerprint) == 16
+    int(stage.fingerprint, 16)
+
+
+@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
+def test_a_maker_that_fails_leaves_no_result_but_its_checkpoints(stage, tmp_path, failure):
+    def fails(folder, work):
+        make(folder, work)
+        (work / "step-5").write_text("so far", "utf-8")
+        raise failure
+
+    with pytest.raises(failure):
+        build(replace(stage, make=fails), tmp_path)
+    assert not is_done(stage, tmp_path)
+    assert not stage.folder(tmp_path).exists()
+    seen = []
+
+    def goes_on(folder, work):
+        assert not list(folder.iterdir()), "what a failed try had written is not kept"
+        seen.append((work / "step-5").read_text("utf-8"))
+        return make(folder, work)
+
+    folder = build(replace(stage, make=goes_on), tmp_path)
+    assert seen == ["so far"]
+    assert not (tmp_path / ".work" / f"corpus-{stage.fingerprint}").exists()
+    verify(folder)
+
+
+def test_a_folder_without_a_manifest_is_no_result(stage, tmp_path):
+    folder = stage.folder(tmp_path)
+    folder.mkdir(parents=True)
+    (folder / "half.txt").write_text("half", "utf-8")
+    assert not is_done(stage, tmp_path)
+    build(stage, tmp_path)
+    assert not (folder / "half.txt").exists()
+
+
+def test_a_place_that_cannot_be_written_is_told(stage, tmp_path):
+    (tmp_path / "runs").write_text("a file, not a folder", "utf-8")
+    with pytest.raises(ArtifactError, match=r"^corpus of x: .*runs.*: ") as raised:
+        build(stage, tmp_path / "runs")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_full_disk_is_told(stage, tmp_path):
+    def full(folder, work):
+        raise OSError(28, "No space left on device", str(folder / "weights"))
+
+    with pytest.raises(ArtifactError, match=r"^corpus of x: .*weights: No space left on device$"):
+        build(replace(stage, make=full), tmp_path)
+
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from xrealign.store import Stage, build
+
+def make(folder, work):
+    with (Path(sys.argv[1]) / "made").open("a") as file:
+        file.write("once\\n")
+    time.sleep(0.5)
+    (folder / "x").write_text("x")
+    return {}
+
+print("ready", flush=True)
+sys.stdin.readline()
+print(build(Stage("align", "a", {}, {}, make), Path(sys.argv[1])))
+"""
+
+
+def test_two_processes_make_a_result_once(tmp_path):
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    for process in both:
+        assert process.stdout.readline() == "ready\n"
+    for process in both:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    folders = [process.communicate(timeout=60)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert folders[0] == folders[1]
+    assert (tmp_path / "made").read_text() == "once\n"
+
+
+def cut(folder):
+    (folder / "text.txt").write_text("", "utf-8")
+
+
+def gone(folder):
+    (folder / "part" / "numbers.txt").unlink()
+
+
+def no_json(folder):
+    (folder / MANIFEST).write_text("{", "utf-8")
+
+
+@pytest.mark.parametrize("breaks", [cut, gone, no_json])
+def test_a_damaged_result_is_dropped_and_made_again(stage, tmp_path, capsys, breaks):
+    folder = build(stage, tmp_path)
+    rebuild_if_damaged(stage, tmp_path)
+    assert is_done(stage, tmp_path)
+    breaks(folder)
+    with pytest.raises(ArtifactError, match=r"is damaged: it differs|holds no complete result"):
+        verify(folder)
+    rebuild_if_damaged(stage, tmp_path)
+    assert not is_done(stage, tmp_path)
+    assert "corpus of x: " in (told := capsys.readouterr().err)
+    assert "is damaged; the result is made again" in told
+    verify(build(stage, tmp_path))
+
+
+def test_verify_sees_a_change_of_one_bit(stage, tmp_path):
+    folder = build(stage, tmp_path)
+    (folder / "text.txt").write_text("ö\n", "utf-8")
+    rebuild_if_damaged(stage, tmp_path)  # looks at sizes alone
+    assert is_done(stage, tmp_path)
+    with pytest.raises(ArtifactError, match=r"text\.txt is damaged: it differs from its manifest; delete "):
+        verify(folder)
+
+
+def test_nothing_there_is_not_damaged(stage, tmp_path, capsys):
+    rebuild_if_damaged(stage, tmp_path)
+    assert capsys.readouterr().err == ""
+    with pytest.raises(ArtifactError, match="holds no complete result; delete it and run again"):
+        read_manifest(tmp_path)
+
+
+def test_manifests_are_for_people_too(stage, tmp_path):
+    text = (build(stage, tmp_path) / MANIFEST).read_text("utf-8")
+    assert "ä" in text
+    assert text.count("\n") > 10
+    assert json.loads(text)["format"] == 1
