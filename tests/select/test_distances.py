@@ -81,6 +81,48 @@ def test_every_distance_is_one(name: str) -> None:
         assert np.linalg.eigvalsh((centred + centred.T) / 2).max() < 1e-9
 
 
+# Printed by URIEL+ 1.3.2's own new_distance, databases integrated, aggregation "union", before and after aggregate().
+URIELPLUS = {
+    ("deu", "fra"): {
+        "urielplus-observed": (0.401, 0.4433, 0.3886),
+        "urielplus-union": (0.4054, 0.4433, 0.3886),
+        "uriel-geographic": 0.032,
+        "urielplus-script": 0.0,
+    },
+    ("deu", "jpn"): {
+        "urielplus-observed": (0.556, 0.6097, 0.5211),
+        "urielplus-union": (0.5587, 0.6097, 0.5211),
+        "uriel-geographic": 0.3382,
+        "urielplus-script": 0.319,
+    },
+    ("fin", "tur"): {
+        "urielplus-observed": (0.4759, 0.5692, 0.3885),
+        "urielplus-union": (0.4742, 0.5692, 0.3885),
+        "uriel-geographic": 0.1142,
+        "urielplus-script": 0.0,
+    },
+    ("yor", "quy"): {
+        "urielplus-observed": (0.5959, 0.805, 0.5295),
+        "urielplus-union": (0.5959, 0.805, 0.5295),
+        "uriel-geographic": 0.3314,
+        "urielplus-script": 0.3918,
+    },
+}
+
+
+@pytest.mark.parametrize(("pair", "expected"), URIELPLUS.items(), ids=["-".join(pair) for pair in URIELPLUS])
+def test_distances_equal_those_of_urielplus(
+    pair: tuple[str, str], expected: dict[str, float | tuple[float, ...]]
+) -> None:
+    languages = parse_languages(pair)
+    for name, values in expected.items():
+        parts = zip(("featural", "syntactic", "inventory"), values, strict=True) if isinstance(values, tuple) else ()
+        for part, value in parts:
+            assert distances(languages, f"{name}-{part}").matrix[0, 1] == pytest.approx(value, abs=6e-5)
+        if not isinstance(values, tuple):
+            assert distances(languages, name).matrix[0, 1] == pytest.approx(values, abs=6e-5)
+
+
 def test_related_languages_are_close() -> None:
     matrix = distances(parse_languages(["deu", "nld", "rus", "swh"]), "genetic").matrix
     assert 0 < matrix[0, 1] < matrix[0, 2] < matrix[0, 3] == 1

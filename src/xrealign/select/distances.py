@@ -151,7 +151,10 @@ def _featural(languages: Sequence[Language], name: str, table_name: str, prefix:
 
 
 def _genetic(languages: Sequence[Language], name: str, missing: str) -> Distances:
-    """Angular distance between sets of Glottolog nodes; an isolate shares no node with anybody (distance 1)."""
+    """Angular distance between sets of Glottolog nodes; an isolate shares no node with anybody (distance 1).
+
+    As URIEL+'s genetic distance, but each language is a node too: there, sisters are at distance 0.
+    """
     known = [language for language in languages if language.glottocode]
     dropped = {language: "no glottocode" for language in languages if not language.glottocode}
     trails = lineages(known)
