@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import subprocess
 import sys
 
@@ -47,6 +46,7 @@ def test_without_a_total_there_is_no_promise(monkeypatch, capsys):
 
 
 def test_on_a_terminal_there_is_a_bar():
+    pty = pytest.importorskip("pty", reason="pseudo-terminals are for Unix")
     script = "from xrealign.progress import track\nprint(sum(track(range(5), 'adding', total=9, done=4)))"
     ours, theirs = pty.openpty()
     done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=theirs, timeout=60)
