@@ -22,6 +22,7 @@ import re
 import sys
 import tarfile
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 import regex
@@ -32,8 +33,6 @@ from embedded_udhr import (
     clean,
     declaration_articles,
     declaration_segments,
-    implausible_parts,
-    is_whole,
     read_declarations,
 )
 from xrealign.errors import LanguageError
@@ -42,6 +41,7 @@ from xrealign.language import parse_language
 DATA = Path(__file__).resolve().parent.parent / "src" / "xrealign" / "data"
 UDHR_VERSION, CLDR_VERSION = "6.0.0", "48.2.0"
 FEWEST_CONCEPTS = 100
+FEWER_ALLOWED = 10  # texts that a standard version may have fewer than another one and still be taken
 KEYWORD_SEPARATOR = " | "
 
 Table = dict[str, tuple[str, dict[str, str]]]  # tag -> (version, id -> text)
@@ -103,12 +103,14 @@ def tag_of(code: str, parser: DeclarationParser, hans: set[str], hant: set[str])
 
 
 def one_version_each(
-    texts: dict[str, dict[str, str]], tags: dict[str, str], isos: dict[str, str], whole: set[str]
+    texts: dict[str, dict[str, str]], tags: dict[str, str], isos: dict[str, str], taken: Collection[str] = ()
 ) -> tuple[Table, list[str]]:
     """One text for each language, and the codes left out.
 
-    Taken is one with the most texts; of several the first in PREFERRED_UDHR, else one with every segment (``whole``),
-    else one whose code is the bare ISO code, else one whose code starts with a letter, else the first by code.
+    First come the versions already ``taken`` for another table. Then the standard ones with at most FEWER_ALLOWED
+    texts fewer than the version with the most: the first in PREFERRED_UDHR, else the one whose code is the bare code
+    of the language (its own or the tag's). Else one with the most texts; of several one whose code starts with
+    a letter, else the first by code.
     """
     groups = defaultdict(list)
     for code in texts:
@@ -116,10 +118,14 @@ def one_version_each(
             groups[tags[code]].append(code)
 
     preferred = {code: place for place, code in enumerate(PREFERRED_UDHR)}
+    bare, other = len(preferred), len(preferred) + 1
 
-    def rank(code: str) -> tuple[int, int, bool, bool, bool, str]:
-        place = preferred.get(code, len(preferred))
-        return (-len(texts[code]), place, code not in whole, code != isos[code], code[0].isdigit(), code)
+    def rank(code: str) -> tuple[bool, int, int, bool, str]:
+        place = preferred.get(code, bare if code in (isos[code], tags[code].partition("_")[0]) else other)
+        most = max(len(texts[version]) for version in groups[tags[code]])
+        if len(texts[code]) < most - FEWER_ALLOWED:
+            place = other
+        return (code not in taken, place, -len(texts[code]), code[0].isdigit(), code)
 
     chosen = {tag: min(codes, key=rank) for tag, codes in groups.items()}
     left = sorted(set(texts) - set(chosen.values()))
@@ -230,11 +236,11 @@ def main() -> None:
     )
     hans, hant = simplified - traditional, traditional - simplified
     (segments, segments_dropped), articles = declaration_segments(parsed), declaration_articles(parsed)
-    whole = {code for code, p in parsed.items() if is_whole(p.parts, parsed["eng"].parts)}
     tags = {code: tag for code, p in parsed.items() if p.parts and (tag := tag_of(code, p, hans, hant))}
     isos = {code: p.iso for code, p in parsed.items()}
-    segment_table, segments_left = one_version_each(segments, tags, isos, whole)
-    article_table, articles_left = one_version_each(articles, tags, isos, whole)
+    segment_table, segments_left = one_version_each(segments, tags, isos)
+    versions = {code for code, _ in segment_table.values()}
+    article_table, articles_left = one_version_each(articles, tags, isos, versions)
     locales = read_annotations(cldr_files)
     names, names_dropped = annotation_table(locales, "tts", hans, hant)
     keywords, keywords_dropped = annotation_table(locales, "default", hans, hant)
@@ -260,10 +266,6 @@ def main() -> None:
 
     print(f"udhr: {len(segments)} texts by segment, {len(articles)} by article of {len(parsed)}")
     print(f"parts left out by segment: {dict(segments_dropped)}")
-    english = parsed["eng"].parts
-    for tag, (code, _) in sorted(segment_table.items()):
-        if code in whole and (strange := implausible_parts(parsed[code].parts, english)):
-            print(f"kept as it is, of implausible length: {tag} {code} {' '.join(sorted(strange))}")
     print(f"left out by segment: {' '.join(segments_left)}\nleft out by article: {' '.join(articles_left)}")
     print(f"cldr: {len(locales)} locales; names {dict(names_dropped)}, keywords {dict(keywords_dropped)}")
     for name, entry in tables.items():

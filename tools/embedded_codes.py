@@ -14,13 +14,13 @@ SCRIPTS = {
     "Tibetan": "Tibt", "Tifinagh": "Tfng", "Vai": "Vaii", "Yi": "Yiii", "Bamum": "Bamu",
 }  # fmt: skip
 
-# Where several versions share a language and a script, and the general rule would take the less usual one;
-# the first of them wins.
+# The standard one, where several versions share a language and a script and none is named by the bare code of
+# the language; the first of them wins.
 PREFERRED_UDHR = {
     "cmn_hans": "standard written Chinese; the others are city dialects",
-    "cmn_hans_harbin": "aligned by segment, and the city version nearest the standard text",
     "deu_1996": "today's spelling",
     "ell_monotonic": "today's spelling",
-    "por_BR": "aligned by segment, as CLDR's pt",
+    "hau_NG": "Nigeria's, as CLDR's ha",
+    "por_BR": "Brazil's, as CLDR's pt",
     "ron_2006": "the newest revision",
 }

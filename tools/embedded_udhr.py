@@ -70,11 +70,6 @@ def read_declarations(files: dict[str, bytes]) -> dict[str, DeclarationParser]:
     return parsed
 
 
-def is_whole(parts: Parts, english: Parts) -> bool:
-    """Whether the preamble and every article have as many paragraphs as the English."""
-    return {part: len(texts) for part, texts in parts.items()} == {part: len(texts) for part, texts in english.items()}
-
-
 def implausible_parts(parts: Parts, english: Parts) -> set[str]:
     """The parts, of those with as many paragraphs as the English, in which a paragraph has an implausible length.
 
@@ -122,17 +117,18 @@ def matched_parts(parts: Parts, english: Parts) -> tuple[dict[str, Sequence[str]
 
 
 def declaration_segments(parsed: Mapping[str, DeclarationParser]) -> tuple[dict[str, dict[str, str]], Counter[str]]:
-    """code -> {``pre.0`` ... ``30.0``: paragraph}, and the parts left out, counted by reason.
+    """code -> {``pre.0`` ... ``30.0``: paragraph} of its ``matched_parts``, and the parts left out, counted by reason.
 
-    A declaration with every paragraph of the English is taken as it is; of another one ``matched_parts``.
+    The same rule holds for a declaration with every paragraph of the English: equal numbers do not make its
+    paragraphs the same ones. Raises ValueError if the rule leaves anything of the English out.
     """
     english = parsed["eng"].parts
     segments, dropped = {}, Counter[str]()
     for code, declaration in parsed.items():
-        kept: Parts = declaration.parts
-        if not is_whole(kept, english):
-            kept, reasons = matched_parts(kept, english)
-            dropped += reasons
+        kept, reasons = matched_parts(declaration.parts, english)
+        dropped += reasons
+        if code == "eng" and kept != english:
+            raise ValueError(f"of the English declaration is left out: {dict(reasons)}; every part must stay")
         if kept:
             segments[code] = {f"{part}.{n}": text for part, texts in kept.items() for n, text in enumerate(texts)}
     return segments, dropped

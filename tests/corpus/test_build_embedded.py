@@ -42,20 +42,32 @@ def in_other_letters(**changes: list[str]) -> dict[str, list[str]]:
     return same | {part.lstrip("_"): texts for part, texts in changes.items()}
 
 
-def test_whole_declarations_stay_as_they_are() -> None:
+def page_of(parts: dict[str, list[str]]) -> bytes:
+    """A declaration's HTML file."""
+    paragraphs = {part: "".join(f"<p>{text}</p>" for text in texts) for part, texts in parts.items()}
+    articles = [f'<article data-number="{part}">{p}</article>' for part, p in paragraphs.items() if part != "pre"]
+    return "\n".join(["<html>", f"<header>{paragraphs['pre']}</header>", *articles, "</html>"]).encode()
+
+
+def test_whole_declarations_are_judged_like_others_and_english_stays_whole() -> None:
     import embedded_udhr
 
-    page = HTML.encode()
-    other = HTML.replace("<p>Second</p>", "").encode()
-    parsed = embedded_udhr.read_declarations({"declaration/eng.html": page, "declaration/abc.html": other})
-    segments, dropped = embedded_udhr.declaration_segments(parsed)
-    assert set(segments) == {"eng"}
-    assert segments["eng"]["2.1"] == "Two b"
-    assert dropped == {"another number of paragraphs": 1, "in a declaration with too few segments": 2}
-    assert embedded_udhr.declaration_articles(parsed) == {}
-    # whole, though nothing in it is as long as it should be
-    parsed["abc"].parts = {"pre": ["x", "y" * 500], "1": ["&1"], "2": ["z", "z"]}
-    assert set(embedded_udhr.declaration_segments(parsed)[0]) == {"eng", "abc"}
+    # the paragraphs are as many as in English, but the preamble's are shifted by one, and text is missing in article 2
+    shifted = in_other_letters(pre=["q" * 30, "p" * 150], _2=["b" * 90, "&amp;1"])
+    pages = {"declaration/eng.html": page_of(ENGLISH), "declaration/abc.html": page_of(shifted)}
+    segments, dropped = embedded_udhr.declaration_segments(embedded_udhr.read_declarations(pages))
+    assert list(segments["eng"]) == [f"{part}.{n}" for part in ENGLISH for n in (0, 1)]
+    assert list(segments["abc"]) == [f"{part}.{n}" for part in ENGLISH for n in (0, 1) if part not in ("pre", "2")]
+    assert segments["abc"]["20.1"] == "T" * 135
+    assert dropped == {"implausible length": 2}
+
+
+def test_nothing_may_be_left_out_of_the_english() -> None:
+    import embedded_udhr
+
+    pages = {"declaration/eng.html": page_of(ENGLISH | {"3": ["3. " + "c" * 57, "C" * 90]})}
+    with pytest.raises(ValueError, match=r"English declaration is left out: .*'a digit': 1"):
+        embedded_udhr.declaration_segments(embedded_udhr.read_declarations(pages))
 
 
 def test_articles_of_declarations_with_other_paragraphs() -> None:
@@ -132,21 +144,28 @@ def test_main_script(text: str, script: str) -> None:
 def test_one_version_of_each_language() -> None:
     import build_embedded_text
 
-    texts = {code: {"1": code} for code in ("deu_1901", "deu_1996", "fin", "067", "sme", "059", "xx_b", "xx_a")}
-    tags = {c: f"{t}_Latn" for c, t in zip(texts, ("deu", "deu", "fin", "fin", "sme", "sme", "xx", "xx"), strict=True)}
-    isos = {code: tags[code].partition("_")[0] for code in texts}
-    table, left = build_embedded_text.one_version_each(texts, tags, isos, whole={"059", "fin", "067"})
-    assert {tag: version for tag, (version, _) in table.items()} == {
-        "deu_Latn": "deu_1996",  # preferred by name
-        "fin_Latn": "fin",  # both are whole: the bare code
-        "sme_Latn": "059",  # the whole one
-        "xx_Latn": "xx_a",  # the first
+    numbers = {
+        **{"deu_1901": 60, "deu_1996": 50},  # named in PREFERRED_UDHR, 10 fewer
+        **{"058": 49, "som": 48},  # the bare code
+        **{"041": 50, "lav": 45},  # the bare code of the tag, not the declaration's own (lvs)
+        **{"acu_1": 50, "acu": 39},  # the bare code, but 11 fewer
+        **{"054": 50, "xx_c": 49, "xx_b": 50, "xx_a": 50},  # no standard one: the most, a letter, the first
     }
-    assert left == ["067", "deu_1901", "sme", "xx_b"]
-    # one with more texts is taken before one that is preferred
-    texts["deu_1901"] = {"1": "x", "2": "y"}
-    table, _ = build_embedded_text.one_version_each(texts, tags, isos, whole=set())
-    assert table["deu_Latn"] == ("deu_1901", {"1": "x", "2": "y"})
+    texts = {code: {str(n): code for n in range(number)} for code, number in numbers.items()}
+    languages = ["deu"] * 2 + ["som"] * 2 + ["lav"] * 2 + ["acu"] * 2 + ["xxx"] * 4
+    tags = {code: f"{language}_Latn" for code, language in zip(texts, languages, strict=True)}
+    isos = {code: tag.partition("_")[0].replace("lav", "lvs") for code, tag in tags.items()}
+    table, left = build_embedded_text.one_version_each(texts, tags, isos)
+    taken = {"deu_Latn": "deu_1996", "som_Latn": "som", "lav_Latn": "lav", "acu_Latn": "acu_1", "xxx_Latn": "xx_a"}
+    assert {tag: version for tag, (version, _) in table.items()} == taken
+    assert table["som_Latn"][1] == texts["som"]
+    assert left == ["041", "054", "058", "acu", "deu_1901", "xx_b", "xx_c"]
+    # one more missing, and the preferred one is too short
+    del texts["deu_1996"]["0"]
+    assert build_embedded_text.one_version_each(texts, tags, isos)[0]["deu_Latn"][0] == "deu_1901"
+    # another table takes the same versions
+    same = build_embedded_text.one_version_each(texts, tags, isos, {"058", "xx_c"})[0]
+    assert (same["som_Latn"][0], same["xxx_Latn"][0], same["lav_Latn"][0]) == ("058", "xx_c", "lav")
 
 
 def test_concepts_leave_signs_out() -> None:

@@ -43,9 +43,9 @@ def test_known_texts_stand_where_they_should() -> None:
 
 def test_sizes() -> None:
     assert [len(table().ids) for table in TABLES] == [60, 30, 1582, 1582]
-    assert [len(table().texts) for table in TABLES] == [442, 450, 124, 124]
+    assert [len(table().texts) for table in TABLES] == [441, 450, 124, 124]
     numbers = [len(texts) for texts in udhr_segments().texts.values()]
-    assert (numbers.count(60), numbers.count(50), sum(numbers), min(numbers)) == (103, 182, 22230, 22)
+    assert (numbers.count(60), numbers.count(50), sum(numbers), min(numbers)) == (57, 201, 21706, 22)
     assert all(len(texts) == 30 for texts in udhr_articles().texts.values())
     assert min(len(texts) for texts in cldr_names().texts.values()) >= 100
 
@@ -70,8 +70,8 @@ def test_no_skin_tones_no_punctuation() -> None:
 
 
 def test_articles_are_made_of_the_segments() -> None:
-    """Where both tables took the same version, an article is its segments joined."""
-    other_version, without = set(), 0
+    """Both tables have the same version of a language: an article is its segments joined."""
+    without = 0
     for language, segments in udhr_segments().texts.items():
         articles = udhr_articles().texts.get(language)
         if articles is None:
@@ -82,11 +82,28 @@ def test_articles_are_made_of_the_segments() -> None:
             part = i.partition(".")[0]
             if part != "pre":
                 joined[part] = f"{joined[part]} {segments[i]}" if part in joined else segments[i]
-        if any(articles[part] != text for part, text in joined.items()):
-            other_version.add(language.tag)
+        assert {part: articles[part] for part in joined} == joined, language.tag
     assert without == 6
-    # another of their versions is better aligned by segment
-    assert other_version == {"cjk_Latn", "hau_Latn", "lav_Latn", "som_Latn", "umb_Latn", "zho_Hans"}
+
+
+def test_whole_declarations_lose_the_parts_that_are_not_the_english_ones() -> None:
+    """These have 60 paragraphs in the files; read off there: what stands at another place, or is missing."""
+    segments = udhr_segments()
+    assert set(segments.of(ENG)) == set(segments.ids)
+
+    def without(code: str) -> set[str]:
+        return {i.partition(".")[0] for i in segments.ids if i not in segments.of(parse_language(code))}
+
+    # pre.0 was "Với nhận thức rằng:", whereas; what English has at pre.0 stood at pre.1
+    assert without("vie") == {"pre"}
+    assert segments.of(parse_language("vie"))["3.0"] == "Mọi người đều có quyền sống, tự do và an toàn cá nhân."
+    assert [without(code) for code in ("est", "tur", "por")] == [{"pre"}] * 3  # divided otherwise
+    assert without("swh") == {"21"}
+    assert (without("ido"), without("loz")) == ({"14", "16", "27"}, {"pre", "23"})  # "&1" for missing text
+    for language in segments.texts:
+        assert not any("&1" in text or any(c.isdigit() for c in text) for text in segments.of(language).values())
+    assert not without("fin")
+    assert not without("spa")
 
 
 def test_an_article_is_there_with_all_its_segments_or_not_at_all() -> None:
@@ -223,17 +240,22 @@ def test_the_extract_equals_the_laid_out_declarations() -> None:
 
     assert tuple((pack / "segments" / "IDS.txt").read_text().split()) == udhr_segments().ids
     compared = dict.fromkeys(("udhr_segments", "udhr_articles"), 0)
+    missing = 0
     for table, folder in (("udhr_segments", "segments"), ("udhr_articles", "articles")):
         lines = lzma.decompress((embedded.DATA / f"{table}.tsv.xz").read_bytes()).decode().splitlines()[1:]
         for line in lines:
             _tag, version, *texts = line.split("\t")
-            if "" in texts:  # the pack has whole declarations only
-                assert not (pack / folder / f"{version}.txt").exists(), version
+            path = pack / folder / f"{version}.txt"
+            if not path.exists():  # the pack has whole declarations only
+                assert "" in texts, version
                 continue
-            laid_out = (pack / folder / f"{version}.txt").read_text("utf-8").removesuffix("\n").split("\n")
-            assert texts == [unicodedata.normalize("NFC", text) for text in laid_out], version
+            laid_out = [unicodedata.normalize("NFC", t) for t in path.read_text("utf-8").removesuffix("\n").split("\n")]
+            assert [own or other for own, other in zip(texts, laid_out, strict=True)] == laid_out, version
+            assert all(texts) or table == "udhr_segments", version
+            missing += texts.count("")
             compared[table] += 1
-    assert compared == {"udhr_segments": 103, "udhr_articles": 450}
+    # of 97 declarations laid out by segment 57 have all 60; the other 40 lack the parts that the rule leaves out
+    assert (compared, missing) == ({"udhr_segments": 97, "udhr_articles": 450}, 402)
 
 
 @pytest.mark.data
