@@ -1,12 +1,13 @@
-"""Word links from the encoder's own vectors: mutual argmax, a batch of pairs at a time.
+"""Word links from the encoder's own vectors, a batch of pairs at a time.
 
-SimAlign's "inter" (Jalili Sabet et al. 2020, arXiv 2004.08728): i and j are linked when j is i's most similar word
-and i is j's. Whole batches are scored in one product and come to the host in one copy.
+One forward pass up to the layer asked for, one product for all similarities of a batch, one copy to the host; what
+becomes of the similarities is up to the aligner (`xrealign.align.extract`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from xrealign.align.extract import ALIGNERS, AlignSettings, mutual
 from xrealign.model.encoder import Encoder
 from xrealign.model.layers import hidden_state
 from xrealign.model.words import EncodedTexts, TextBatch, encode_texts, length_batches, make_batch, pool_words
@@ -22,8 +24,32 @@ from xrealign.progress import track
 Links = np.ndarray[Any, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class ScoredLinks:
+    """Links of one sentence pair, (N, 2) int32, sorted, and their scores, (N,) float32: what they measure is the
+    aligner's."""
+
+    links: Links
+    scores: Links
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """What is linked: words or subwords of S sentences, padded.
+
+    Attributes:
+        vectors: *Shape:* (S, W, D)
+        mask: which places are real. *Shape:* (S, W)
+        words: the word at each place, on the host; None when place w is word w. *Shape:* (S, W)
+    """
+
+    vectors: Tensor
+    mask: Tensor
+    words: Links | None
+
+
 def mutual_argmax(src: Tensor, tgt: Tensor, src_mask: Tensor, tgt_mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Links of B pairs and their cosines.
+    """Links of B pairs and their cosines: SimAlign's "inter" (Jalili Sabet et al. 2020, arXiv 2004.08728).
 
     Args:
         src, tgt: word vectors, padded. *Shape:* (B, I, D), (B, J, D)
@@ -32,29 +58,115 @@ def mutual_argmax(src: Tensor, tgt: Tensor, src_mask: Tensor, tgt_mask: Tensor) 
     Returns:
         bool links and float cosines, both (B, I, J). Of equal cosines the first word wins, on both sides.
     """
-    cosine = torch.bmm(F.normalize(src, dim=-1), F.normalize(tgt, dim=-1).transpose(1, 2))
-    both = src_mask[:, :, None] & tgt_mask[:, None, :]
-    masked = cosine.masked_fill(~both, -torch.inf)
-    columns = torch.arange(cosine.shape[2], device=cosine.device)
-    rows = torch.arange(cosine.shape[1], device=cosine.device)
-    links = (_first_argmax(masked, 2)[:, :, None] == columns) & (_first_argmax(masked, 1)[:, None, :] == rows[:, None])
-    return links & both, cosine
+    cosine = similarities(src, tgt, "cosine")
+    return mutual(cosine, src_mask[:, :, None] & tgt_mask[:, None, :]), cosine
 
 
-def _first_argmax(values: Tensor, dim: int) -> Tensor:
-    """argmax that takes the first of equal values on every device; torch promises none in particular."""
-    return (
-        (values == values.amax(dim, keepdim=True)).to(torch.int8).argmax(dim) if values.shape[dim] else values.sum(dim)
-    )
+def similarities(src: Tensor, tgt: Tensor, kind: str) -> Tensor:
+    """Cosines or dot products of all places of B pairs. *Shape:* (B, I, D), (B, J, D) → (B, I, J)"""
+    if kind == "cosine":
+        src, tgt = F.normalize(src, dim=-1), F.normalize(tgt, dim=-1)
+    return torch.bmm(src, tgt.transpose(1, 2))
 
 
 def pad_words(vectors: Tensor, batch: TextBatch, sentences: int) -> tuple[Tensor, Tensor]:
     """Word vectors (W, D) as (S, W_max, D) with their mask (S, W_max); words without subwords are masked out."""
-    width = int(batch.word.max()) + 1 if len(batch.word) else 0
-    flat = (batch.sentence * width + batch.word).to(vectors.device)
+    return _pad(vectors, batch.sentence, batch.word, sentences)
+
+
+def _pad(vectors: Tensor, sentence: Tensor, place: Tensor, sentences: int) -> tuple[Tensor, Tensor]:
+    width = int(place.max()) + 1 if len(place) else 0
+    flat = (sentence * width + place).to(vectors.device)
     padded = vectors.new_zeros(sentences * width, vectors.shape[-1]).index_copy(0, flat, vectors)
     mask = torch.zeros(sentences * width, dtype=torch.bool, device=vectors.device).index_fill(0, flat, True)
     return padded.view(sentences, width, vectors.shape[-1]), mask.view(sentences, width)
+
+
+def units(hidden: Tensor, batch: TextBatch, moved: TextBatch, settings: AlignSettings) -> Units:
+    """Vectors of words or subwords from states (S, T, D); ``moved`` is ``batch`` where the states are."""
+    sentences = hidden.shape[0]
+    if settings.level == "word":
+        vectors, mask = pad_words(pool_words(hidden, moved, settings.pooling), batch, sentences)
+        return Units(vectors, mask, None)
+    sentence = batch.sentence[batch.segments]
+    starts = torch.searchsorted(sentence, torch.arange(sentences))
+    place = torch.arange(len(sentence)) - starts[sentence]
+    vectors, mask = _pad(
+        hidden.reshape(-1, hidden.shape[-1]).index_select(0, moved.positions), sentence, place, sentences
+    )
+    words = np.zeros(mask.shape, dtype=np.int32)
+    words[sentence.numpy(), place.numpy()] = batch.word[batch.segments].numpy()
+    return Units(vectors, mask, words)
+
+
+def unit_links(found: Units, settings: AlignSettings, means: tuple[Tensor, Tensor] | None = None) -> list[ScoredLinks]:
+    """Links of B pairs whose source sentences are the first B of ``found`` and whose target sentences the rest.
+
+    ``means`` are the two languages' mean vectors, (D,) each, subtracted before anything is compared.
+    """
+    half = found.vectors.shape[0] // 2
+    src, tgt = found.vectors[:half], found.vectors[half:]
+    if found.vectors.shape[1] == 0:
+        return [_NONE] * half
+    if means is not None:
+        src, tgt = src - means[0], tgt - means[1]
+    aligner = ALIGNERS[settings.aligner]
+    both = found.mask[:half, :, None] & found.mask[half:, None, :]
+    scores = aligner.links(similarities(src, tgt, aligner.similarity), both, settings)
+    pair, i, j = np.nonzero(scores > -np.inf)
+    strength = scores[pair, i, j].astype(np.float32)
+    if found.words is not None:
+        pair, i, j, strength = _by_word(pair, found.words[pair, i], found.words[pair + half, j], strength)
+    cuts = np.searchsorted(pair, np.arange(1, half))
+    links = np.split(np.stack([i, j], axis=1).astype(np.int32), cuts)
+    return [ScoredLinks(*both) for both in zip(links, np.split(strength, cuts), strict=True)]
+
+
+def _by_word(pair: Links, i: Links, j: Links, strength: Links) -> tuple[Links, Links, Links, Links]:
+    """Links between words, of several between the same words the strongest."""
+    order = np.lexsort((-strength, j, i, pair))
+    pair, i, j, strength = pair[order], i[order], j[order], strength[order]
+    new = np.ones(len(pair), dtype=bool)
+    new[1:] = (np.diff(pair) != 0) | (np.diff(i) != 0) | (np.diff(j) != 0)
+    return pair[new], i[new], j[new], strength[new]
+
+
+def encoded_links(
+    encoder: Encoder,
+    left: EncodedTexts,
+    right: EncodedTexts,
+    settings: AlignSettings,
+    means: tuple[Tensor, Tensor] | None = None,
+    what: str | None = None,
+) -> list[ScoredLinks]:
+    """Links of each sentence pair, of texts encoded with their word spans. ``what`` names the work on the progress
+    bar; without it there is none."""
+    found = [_NONE] * len(left)
+    batches = length_batches(np.maximum(left.lengths, right.lengths) * 2, settings.subwords_per_batch)
+    with torch.inference_mode():
+        for rows in track(batches, what) if what else batches:
+            batch = make_batch([(left, rows), (right, rows)], encoder.tokenizer.pad_token_id)
+            made = units(*_states(encoder, batch, settings.layer), settings)
+            for row, links in zip(rows, unit_links(made, settings, means), strict=True):
+                found[row] = links
+    return found
+
+
+def _states(encoder: Encoder, batch: TextBatch, layer: int) -> tuple[Tensor, TextBatch, TextBatch]:
+    moved = batch.to(encoder.device)
+    return hidden_state(encoder.model, layer, moved.inputs), batch, moved
+
+
+def mean_vector(encoder: Encoder, texts: EncodedTexts, settings: AlignSettings) -> Tensor:
+    """Mean over all words (or subwords) of ``texts``, *Shape:* (D,): what centring subtracts."""
+    total, count = torch.zeros(encoder.width, dtype=torch.float64, device=encoder.device), 0
+    with torch.inference_mode():
+        for rows in length_batches(texts.lengths, settings.subwords_per_batch):
+            batch = make_batch([(texts, rows)], encoder.tokenizer.pad_token_id)
+            made = units(*_states(encoder, batch, settings.layer), settings)
+            total += made.vectors.double().sum((0, 1))  # padding is zeros
+            count += len(batch.word) if settings.level == "word" else len(batch.positions)
+    return (total / max(count, 1)).float()
 
 
 def argmax_links(
@@ -74,24 +186,8 @@ def argmax_links(
     """
     left = encode_texts(encoder.tokenizer, src, max_length, src_spans)
     right = encode_texts(encoder.tokenizer, tgt, max_length, tgt_spans)
-    found: list[Links] = [np.zeros((0, 2), dtype=np.int32)] * len(left)
-    batches = length_batches(np.maximum(left.lengths, right.lengths) * 2, subwords_per_batch)
-    with torch.inference_mode():
-        for rows in track(batches, what):
-            for row, links in zip(rows, _batch_links(encoder, left, right, rows, layer), strict=True):
-                found[row] = links
-    return found
+    settings = AlignSettings("argmax", layer, max_length=max_length, subwords_per_batch=subwords_per_batch)
+    return [found.links for found in encoded_links(encoder, left, right, settings, what=what)]
 
 
-def _batch_links(encoder: Encoder, left: EncodedTexts, right: EncodedTexts, rows: Links, layer: int) -> list[Links]:
-    batch = make_batch([(left, rows), (right, rows)], encoder.tokenizer.pad_token_id)
-    moved = batch.to(encoder.device)
-    words = pool_words(hidden_state(encoder.model, layer, moved.inputs), moved)
-    padded, mask = pad_words(words, batch, 2 * len(rows))
-    if padded.shape[1] == 0:
-        return [np.zeros((0, 2), dtype=np.int32)] * len(rows)
-    half = len(rows)
-    links, _ = mutual_argmax(padded[:half], padded[half:], mask[:half], mask[half:])
-    pair, i, j = np.nonzero(links.cpu().numpy())
-    cuts = np.searchsorted(pair, np.arange(1, half))
-    return np.split(np.stack([i, j], axis=1).astype(np.int32), cuts)
+_NONE = ScoredLinks(np.zeros((0, 2), dtype=np.int32), np.zeros(0, dtype=np.float32))
