@@ -21,7 +21,7 @@ from xrealign.corpus.embedded import udhr_segments
 from xrealign.errors import ArtifactError
 from xrealign.language import parse_language
 from xrealign.model import starter as module
-from xrealign.model.encoder import load_encoder
+from xrealign.model.encoder import load_encoder, save_encoder
 from xrealign.model.folder import INDEX, SHARDS
 from xrealign.model.vectors import sentence_vectors
 
@@ -233,6 +233,22 @@ def test_the_folder_loads_whole_and_silently(starter, capfd):
     assert len(tokenizer) == 250002
     assert (tokenizer.mask_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id) == (250001, 1, 3)
     assert "not initialized" not in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_saved_again_it_shares_its_embeddings(starter, tmp_path):
+    """Half-precision on disk, single in memory: what is linked loads to the same numbers."""
+    encoder = load_encoder(str(starter))
+    with torch.no_grad():
+        encoder.model.encoder.layer[11].output.dense.weight.mul_(1.001)
+    save_encoder(encoder, tmp_path, base=starter)
+    if tmp_path.stat().st_dev == starter.stat().st_dev:
+        assert (tmp_path / SHARDS[0]).samefile(starter / SHARDS[0])
+    again = load_encoder(str(tmp_path))
+    theirs = again.model.state_dict()
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in encoder.model.state_dict().items())
+    text = "Türkçe ไทย 中文"
+    assert again.tokenizer(text) == encoder.tokenizer(text)
 
 
 def test_it_says_where_it_comes_from(starter):
