@@ -1,6 +1,6 @@
 """Choosing k of n languages: time and gap, next to exhaustive search where that ends and to plain greedy.
 
-    python benchmarks/select.py [--time-limit 60] [--sizes 33,65,200,1000,4000] [--ks 3,5,10,20,40,100]
+    python benchmarks/select_languages.py [--time-limit 60] [--sizes 33,65,200,1000,4000] [--ks 3,5,10,20,40,100]
 
 Max-sum dispersion on URIEL's kNN-completed featural distances, English fixed. n = 33 and 65 are the published
 candidates, larger n a random draw (seed 0) from the languages with typological data. Prints a Markdown table;
