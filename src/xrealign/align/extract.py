@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xrealign.align.transport import relative_cost, share_moved, transport
 from xrealign.errors import ConfigError, did_you_mean
 
 Array = np.ndarray[Any, Any]
@@ -201,6 +202,20 @@ def _one_by_one(similarity: Tensor, both: Tensor, settings: AlignSettings, edges
     return scores
 
 
+def _transported(kind: str) -> Callable[[Tensor, Tensor, AlignSettings], Array]:
+    """Optimal transport of one kind: links where the share of mass moved exceeds a threshold, 0.5 unless told. The
+    score is that share; words without links are the null alignments."""
+
+    def links(similarity: Tensor, both: Tensor, settings: AlignSettings) -> Array:
+        threshold = 0.5 if settings.threshold is None else settings.threshold
+        cost = relative_cost(_bent((1 + similarity) / 2, both, settings), both)
+        plan = transport(cost, both, kind, settings.epsilon, settings.mass, settings.penalty)
+        share = share_moved(plan, both)
+        return _scored(share > threshold, share)
+
+    return links
+
+
 def _bent(similarity: Tensor, both: Tensor, settings: AlignSettings) -> Tensor:
     if not settings.distortion:
         return similarity
@@ -229,4 +244,7 @@ ALIGNERS: Mapping[str, Aligner] = {
     "softmax": Aligner(softmax, "dot"),
     "matching": Aligner(matching),
     "edge-cover": Aligner(edge_cover),
+    "balanced-ot": Aligner(_transported("balanced")),
+    "partial-ot": Aligner(_transported("partial")),
+    "unbalanced-ot": Aligner(_transported("unbalanced")),
 }
