@@ -220,6 +220,8 @@ def test_baseline_and_realigned_start_from_the_same_head_and_data(finished):
         (["run", "tiny.toml", "--set", "encoder.name=nobody/nothing"], "hf download nobody/nothing"),
         (["run", "tiny.toml", "--set", "align.layer=7"], "layer 7 does not exist"),
         (["run", "tiny.toml", "--set", "realign.precision=bf16"], "bfloat16"),
+        (["run", "tiny.toml", "--set", "select.criterion=maxsom"], "select.criterion"),
+        (["run", "tiny.toml", "--set", "select.distance=uriel-featurl"], "did you mean 'uriel-featural'"),
         (["check", "tiny.toml", "--set", 'select.candidates=["deu","xqz"]'], "xqz"),
     ],
 )

@@ -223,11 +223,14 @@ def _with_paths(config: Config, base: Path) -> Config:
         return None if files is None else {language: str(base / file) for language, file in files.items()}
 
     task, name = config.task, config.encoder.name
-    local = base / name
+    local, matrix = base / name, base / config.select.distance
     return config.model_copy(
         update={
             "encoder": config.encoder.model_copy(
                 update={"name": str(local) if name != "starter" and local.is_dir() else name}
+            ),
+            "select": config.select.model_copy(
+                update={"distance": str(matrix) if matrix.is_file() else config.select.distance}
             ),
             "corpus": config.corpus.model_copy(update={"files": moved(config.corpus.files)}),
             "align": config.align.model_copy(update={"dictionaries": moved(config.align.dictionaries)}),

@@ -13,6 +13,7 @@ from typing import Any
 from xrealign import stages
 from xrealign.config import Config
 from xrealign.errors import ConfigError
+from xrealign.language import parse_language
 from xrealign.linking import make_align
 from xrealign.store import Stage, file_digest
 
@@ -48,7 +49,7 @@ def make_plan(config: Config) -> Plan:
     from xrealign.model.encoder import encoder_digest
 
     encoder = {"encoder": encoder_digest(config.encoder.name, config.encoder.revision)}
-    check_encoder(config)
+    check_settings(config)
     runs = Path(config.runs)
     plan = Plan(config, {}, runs)
     dump = config.model_dump()
@@ -63,7 +64,7 @@ def make_plan(config: Config) -> Plan:
     select = add(
         "select",
         {**shared, "select": dump["select"], "candidates": _candidates(config)} | _seen(config),
-        {**text, "typology": _typology_digest()},
+        {**text, "typology": _typology_digest(config.select.distance)},
         lambda out, work: stages.make_select(config, out),
     )
     corpus = add(
@@ -124,11 +125,11 @@ def make_plan(config: Config) -> Plan:
     return plan
 
 
-def check_encoder(config: Config) -> None:
+def check_settings(config: Config) -> None:
     """Tells before the first stage what would only show in a later one.
 
     Raises:
-        ConfigError: one line for each setting that does not fit the encoder or the machine.
+        ConfigError: one line for each setting that does not fit the selector, the encoder or the machine.
     """
     from xrealign.model.encoder import resolve_encoder
     from xrealign.model.layers import resolve_layer
@@ -138,7 +139,7 @@ def check_encoder(config: Config) -> None:
         (resolve_encoder(config.encoder.name, config.encoder.revision) / "config.json").read_text("utf-8")
     )
     layers = shape.get("num_hidden_layers", shape.get("n_layers"))
-    problems = []
+    problems = _select_problems(config)
     for key, layer in (
         ("align.layer", config.align.layer if config.align.aligner == "argmax" else 0),
         ("realign.layer", config.realign.layer),
@@ -156,6 +157,24 @@ def check_encoder(config: Config) -> None:
             problems.append(f"{key}.precision: {error}")
     if problems:
         raise ConfigError(problems)
+
+
+def _select_problems(config: Config) -> list[str]:
+    from xrealign.select.criteria import parse_criterion
+    from xrealign.select.distances import distances
+
+    problems = []
+    try:
+        parse_criterion(config.select.criterion)
+    except ConfigError as error:
+        problems.append(f"select.criterion: {error}")
+    try:
+        # Two languages that every table has: only the name is on trial here.
+        if not Path(config.select.distance).is_file():
+            distances([parse_language(code) for code in ("eng", "deu")], config.select.distance)
+    except ConfigError as error:
+        problems.append(f"select.distance: {error}")
+    return problems
 
 
 def _realigned_methods(config: Config) -> tuple[str, ...]:
@@ -228,7 +247,8 @@ def _task_digests(config: Config) -> dict[str, str]:
     return {key: file_digest(Path(file)) for key, file in files.items() if file}
 
 
-def _typology_digest() -> str:
+def _typology_digest(distance: str) -> str:
     from xrealign.select.features import DATA
 
-    return ",".join(file_digest(path)[:16] for path in sorted(DATA.glob("typology_*.npz")))
+    matrix = [Path(distance)] if Path(distance).is_file() else []
+    return ",".join(file_digest(path)[:16] for path in [*sorted(DATA.glob("typology_*.npz")), *matrix])

@@ -118,8 +118,8 @@ def report_context(plan: Plan) -> ReportContext:
         "task": config.task.name,
         "metric": "accuracy",
         "source": config.source,
-        "encoder": config.encoder.name if starter else Path(config.encoder.name).name,
-        "base_model": "intfloat/multilingual-e5-small" if starter else config.encoder.name,
+        "encoder": _public_name(config.encoder.name),
+        "base_model": "intfloat/multilingual-e5-small" if starter else _public_name(config.encoder.name),
         **({"encoder_licence": "mit"} if starter else {}),
         "encoder_digest": facts["align"]["inputs"]["encoder"],
         "selection": selection["reason"],
@@ -137,6 +137,11 @@ def report_context(plan: Plan) -> ReportContext:
         "config": to_toml(config),
         "majority": facts[f"evaluate {BASELINE}"]["facts"]["majority"],
     }
+
+
+def _public_name(encoder: str) -> str:
+    """A hub name as it is, a local folder by its last part: a model card tells nobody the paths of a machine."""
+    return Path(encoder).name if Path(encoder).is_dir() else encoder
 
 
 def _settings(config: Config) -> dict[str, Any]:
