@@ -280,8 +280,8 @@ def distances(languages: Sequence[Language], name: str = "uriel-featural", missi
         return distances_from_file(languages, name)
     known = distance_names()
     raise ConfigError(
-        f"unknown distance {name!r}{did_you_mean(name, known)}; expected a matrix file (.tsv, .npz) or one of "
-        + ", ".join(known)
+        f"unknown distance {name!r}; expected a matrix file (.tsv, .npz) or one of {', '.join(known)}"
+        + did_you_mean(name, known)
     )
 
 
