@@ -19,6 +19,7 @@ from torch import Tensor
 
 from xrealign.align.transport import relative_cost, share_moved, transport
 from xrealign.errors import ConfigError, did_you_mean
+from xrealign.model.words import WORD_POOLINGS
 
 Array = np.ndarray[Any, Any]
 
@@ -66,6 +67,7 @@ class AlignSettings:
             f"{name} = {getattr(self, name)!r} is impossible; expected {expected}"
             for name, expected, fits in (
                 ("level", "word or subword", self.level in ("word", "subword")),
+                ("pooling", "mean, first or sum", self.pooling in WORD_POOLINGS),
                 ("distortion", "0 to 1", 0 <= self.distortion <= 1),
                 ("threshold", "0 to 1", self.threshold is None or 0 <= self.threshold <= 1),
                 ("temperature", "more than 0", self.temperature > 0),

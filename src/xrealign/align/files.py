@@ -1,0 +1,207 @@
+"""Aligning a file of any size: in chunks, with flat memory, resumable to the same bytes.
+
+Output goes to a hidden file beside the target and is renamed when whole. Beside it a small file says how far it is
+trusted; a killed run cuts the output back to there and goes on. Chunks begin at the same lines every time, so batches,
+and with them the last bits of every number, are the same whether or not a run was interrupted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+from filelock import FileLock, Timeout
+
+from xrealign.align.embedding import ScoredLinks, encoded_links, mean_vector
+from xrealign.align.extract import AlignSettings
+from xrealign.align.filters import filter_links
+from xrealign.align.pairs import Checked, Row, read_rows
+from xrealign.errors import ConfigError
+from xrealign.model.encoder import Encoder, encoder_digest, load_encoder
+from xrealign.model.layers import resolve_layer
+from xrealign.model.words import EncodedTexts, encode_texts
+from xrealign.progress import say, track
+from xrealign.segment import spans_of_words
+from xrealign.textio import write_atomic
+
+CHUNK = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class FileSettings:
+    """What is written, and which links.
+
+    Attributes:
+        form: one of `OUTPUTS`.
+        scores: pharaoh: write ``i-j:score``.
+        base: number of the first word in pharaoh, 0 or 1.
+        min_score, one_to_one, drop_identical: see `xrealign.align.filters.filter_links`.
+    """
+
+    form: str = "pharaoh"
+    scores: bool = False
+    base: int = 0
+    min_score: float | None = None
+    one_to_one: bool = False
+    drop_identical: bool = False
+
+
+@dataclass
+class Totals:
+    """What came out: pairs aligned, links written, lines skipped and links dropped by reason, words beyond the
+    longest sentence, and the bytes of output they make."""
+
+    lines: int = 0
+    pairs: int = 0
+    links: int = 0
+    cut_words: int = 0
+    size: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+
+
+def align_file(
+    paths: Sequence[Path],
+    form: str,
+    checked: Checked,
+    out: Path,
+    encoder_name: str,
+    settings: AlignSettings,
+    files: FileSettings,
+    device: str = "cpu",
+    revision: str | None = None,
+) -> Totals:
+    """Aligns all pairs of checked input and writes ``out``: one line for each line of input, in its order.
+
+    Raises:
+        ConfigError: another process writes the same file, or there is no such layer.
+        DataError: the input cannot be read any more.
+    """
+    partial, progress = (out.with_name(f".{out.name}.{kind}") for kind in ("partial", "progress.json"))
+    key = _key(checked, form, encoder_digest(encoder_name, revision), settings, files)
+    try:
+        with FileLock(out.with_name(f".{out.name}.lock"), timeout=0):
+            totals = _resumed(partial, progress, key)
+            encoder = load_encoder(encoder_name, revision)
+            encoder.model.to(device)
+            settings = replace(settings, layer=resolve_layer(settings.layer, encoder.layers))
+            with partial.open("r+b" if totals.lines else "wb") as file:
+                file.truncate(totals.size)
+                file.seek(totals.size)
+                rows = track(read_rows(paths, form), "align", checked.lines)
+                _write(file, rows, totals, encoder, settings, files, lambda: _keep(file, progress, key, totals))
+            partial.replace(out)
+            progress.unlink(missing_ok=True)
+    except Timeout:
+        raise ConfigError(f"another process is writing {out}; wait for it, or choose another output") from None
+    out.with_name(f".{out.name}.lock").unlink(missing_ok=True)
+    return totals
+
+
+def _write(
+    file: IO[bytes],
+    rows: Iterator[Row],
+    totals: Totals,
+    encoder: Encoder,
+    settings: AlignSettings,
+    files: FileSettings,
+    keep: Callable[[], None],
+) -> None:
+    means = None
+    done = totals.lines
+    start = 0
+    while chunk := list(islice(rows, CHUNK)):
+        good = [row for row in chunk if not row.fault]
+        if start >= done or (settings.centre and start == 0):
+            left, right = (_encode(encoder, [getattr(row, side) for row in good], settings) for side in ("src", "tgt"))
+            if settings.centre and start == 0:  # of the first chunk, so that every later one is moved alike
+                means = mean_vector(encoder, left, settings), mean_vector(encoder, right, settings)
+        if start >= done:
+            found = iter(encoded_links(encoder, left, right, settings, means))
+            for row in chunk:
+                file.write(_line(row, None if row.fault else next(found), files, totals))
+            totals.cut_words += left.cut_words + right.cut_words
+            totals.lines += len(chunk)
+            keep()
+        start += len(chunk)
+
+
+def _encode(encoder: Encoder, sentences: list[list[str]], settings: AlignSettings) -> EncodedTexts:
+    made = [spans_of_words(sentence) for sentence in sentences]
+    length = min(settings.max_length, encoder.tokenizer.model_max_length)
+    return encode_texts(encoder.tokenizer, [text for text, _ in made], length, [spans for _, spans in made])
+
+
+def _line(row: Row, found: ScoredLinks | None, files: FileSettings, totals: Totals) -> bytes:
+    if found is None:
+        totals.skipped[row.fault] += 1
+        line = json.dumps({"skipped": row.fault}) if files.form == "jsonl" else ""
+    else:
+        links, scores, dropped = filter_links(
+            found.links, found.scores, row.src, row.tgt, files.min_score, files.one_to_one, files.drop_identical
+        )
+        totals.dropped.update(dropped)
+        totals.pairs += 1
+        totals.links += len(links)
+        line = OUTPUTS[files.form](row, ScoredLinks(links, scores), files)
+    data = (line + "\n").encode()
+    totals.size += len(data)
+    return data
+
+
+def _pharaoh(_row: Row, found: ScoredLinks, files: FileSettings) -> str:
+    links = [f"{i}-{j}" for i, j in (found.links + files.base).tolist()]
+    if files.scores:
+        links = [f"{link}:{score:.6g}" for link, score in zip(links, found.scores.tolist(), strict=True)]
+    return " ".join(links)
+
+
+def _jsonl(row: Row, found: ScoredLinks, _files: FileSettings) -> str:
+    scores = [float(f"{score:.6g}") for score in found.scores.tolist()]
+    record = {"src": row.src, "tgt": row.tgt, "links": found.links.tolist(), "scores": scores}
+    return json.dumps(record, ensure_ascii=False)
+
+
+def _words(row: Row, found: ScoredLinks, _files: FileSettings) -> str:
+    return "\t".join(f"{row.src[i]} {row.tgt[j]}" for i, j in found.links.tolist())
+
+
+def _key(checked: Checked, form: str, encoder: str, settings: AlignSettings, files: FileSettings) -> str:
+    parts = [checked.digest, form, encoder, asdict(settings), asdict(files), CHUNK]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _keep(file: IO[bytes], progress: Path, key: str, totals: Totals) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+    write_atomic(progress, json.dumps({"key": key, "totals": vars(totals)}))
+
+
+def _resumed(partial: Path, progress: Path, key: str) -> Totals:
+    """How far an earlier run of the same command came; the beginning if there was none."""
+    try:
+        record = json.loads(progress.read_text("utf-8"))
+        size = partial.stat().st_size
+    except (OSError, ValueError):
+        return Totals()
+    if record.get("key") != key or size < record["totals"]["size"]:
+        say(f"{partial} was made from other input or settings; starting anew")
+        return Totals()
+    totals = Totals(**record["totals"])
+    totals.skipped, totals.dropped = Counter(totals.skipped), Counter(totals.dropped)
+    say(f"going on after line {totals.lines}")
+    return totals
+
+
+OUTPUTS: Mapping[str, Callable[[Row, ScoredLinks, FileSettings], str]] = {
+    "pharaoh": _pharaoh,
+    "jsonl": _jsonl,
+    "words": _words,
+}
