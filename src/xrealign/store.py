@@ -94,7 +94,7 @@ def build(stage: Stage, runs: Path) -> Path:
             _write_manifest(stage, aside, facts, time.perf_counter() - start)
             shutil.rmtree(target, ignore_errors=True)  # a folder without a manifest is no result
             aside.replace(target)
-            _sync(target.parent)
+            sync(target.parent)
             shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
         raise ArtifactError(f"{stage.label}: {error.filename or target}: {error.strerror or error}") from error
@@ -121,8 +121,8 @@ def _write_manifest(stage: Stage, folder: Path, facts: Mapping[str, Any], second
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False, default=str) + "\n", "utf-8")
     for path in folder.rglob("*"):
-        _sync(path)
-    _sync(folder)
+        sync(path)
+    sync(folder)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -173,7 +173,8 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Waits until a file or folder is on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

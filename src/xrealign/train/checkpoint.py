@@ -7,9 +7,7 @@ trainable parameters, optimiser state and the step. Never a pickle.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from xrealign.progress import say
+from xrealign.store import file_digest, sync
 
 FORMAT = 1
 
@@ -37,13 +36,13 @@ def save_checkpoint(
         for key, value in optimizer.state.get(p, {}).items():
             tensors[f"adam.{key}.{name}"] = torch.as_tensor(value).detach().cpu().contiguous()
     save_file(tensors, aside / "state.safetensors")
-    manifest = {"format": FORMAT, "step": step, "sha256": _digest(aside / "state.safetensors"), "history": history}
+    manifest = {"format": FORMAT, "step": step, "sha256": file_digest(aside / "state.safetensors"), "history": history}
     (aside / "checkpoint.json").write_text(json.dumps(manifest), encoding="utf-8")
     for path in (*aside.iterdir(), aside):
-        _fsync(path)
+        sync(path)
     shutil.rmtree(target, ignore_errors=True)
     aside.rename(target)
-    _fsync(folder)
+    sync(folder)
     for old in sorted(folder.glob("step-*"))[:-1]:
         shutil.rmtree(old)
 
@@ -83,19 +82,6 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
 def _read_manifest(path: Path) -> dict[str, Any] | None:
     with contextlib.suppress(OSError, ValueError, KeyError):
         manifest: dict[str, Any] = json.loads((path / "checkpoint.json").read_text(encoding="utf-8"))
-        if manifest["format"] == FORMAT and manifest["sha256"] == _digest(path / "state.safetensors"):
+        if manifest["format"] == FORMAT and manifest["sha256"] == file_digest(path / "state.safetensors"):
             return manifest
     return None
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
