@@ -13,7 +13,7 @@ from xrealign.align.transport import masses, null_shares, relative_cost, share_m
 
 ot = pytest.importorskip("ot", reason="POT is the oracle here: pip install pot")
 KINDS = ("balanced", "partial", "unbalanced")
-SIZES = [(7, 9), (1, 4), (6, 6), (12, 3), (1, 1)]
+SIZES = [(7, 9), (1, 4), (12, 3), (1, 1)]
 
 
 def costs(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -31,11 +31,11 @@ def oracle(cost: np.ndarray, kind: str, epsilon: float, mass: float, penalty: fl
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if kind == "balanced":
-            return ot.sinkhorn(a, b, cost, epsilon, method="sinkhorn_log", numItermax=20000, stopThr=1e-14)
+            return ot.sinkhorn(a, b, cost, epsilon, method="sinkhorn_log", numItermax=5000, stopThr=1e-14)
         if kind == "partial":
-            return ot.partial.entropic_partial_wasserstein(a, b, cost, epsilon, m=mass, numItermax=20000, stopThr=1e-16)
+            return ot.partial.entropic_partial_wasserstein(a, b, cost, epsilon, m=mass, numItermax=5000, stopThr=1e-16)
         return ot.unbalanced.sinkhorn_unbalanced(
-            a, b, cost, epsilon, penalty, reg_type="kl", numItermax=20000, stopThr=1e-16
+            a, b, cost, epsilon, penalty, reg_type="kl", numItermax=5000, stopThr=1e-16
         )
 
 
@@ -45,7 +45,7 @@ def oracle(cost: np.ndarray, kind: str, epsilon: float, mass: float, penalty: fl
 def test_plans_are_those_of_pot(kind: str, epsilon: float, size: tuple[int, int]) -> None:
     cost = costs(*size)
     wanted = oracle(cost, kind, epsilon, 0.6, 0.5)
-    assert plan(cost, kind, epsilon, 2000, mass=0.6, penalty=0.5) == pytest.approx(wanted, abs=1e-9)
+    assert plan(cost, kind, epsilon, 1000, mass=0.6, penalty=0.5) == pytest.approx(wanted, abs=1e-9)
     usual = plan(cost, kind, epsilon, 50, mass=0.6, penalty=0.5)
     assert usual == pytest.approx(wanted, abs=0.01 / max(size))
 
@@ -53,7 +53,7 @@ def test_plans_are_those_of_pot(kind: str, epsilon: float, size: tuple[int, int]
 def test_balanced_nears_the_linear_programme() -> None:
     cost = costs(6, 8, seed=4)
     exact = ot.emd(np.full(6, 1 / 6), np.full(8, 1 / 8), cost)
-    found = plan(cost, "balanced", 0.002, 20000)
+    found = plan(cost, "balanced", 0.005, 3000)
     assert (found * cost).sum() == pytest.approx((exact * cost).sum(), abs=1e-3)
     assert found.sum(1) == pytest.approx(np.full(6, 1 / 6), abs=1e-6)
 

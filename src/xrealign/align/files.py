@@ -126,7 +126,7 @@ def _write(
         if start >= done:
             found = iter(encoded_links(encoder, left, right, settings, means))
             for row in chunk:
-                file.write(_line(row, None if row.fault else next(found), files, totals))
+                file.write(write_line(row, None if row.fault else next(found), files, totals))
             totals.cut_words += left.cut_words + right.cut_words
             totals.lines += len(chunk)
             keep()
@@ -139,7 +139,8 @@ def _encode(encoder: Encoder, sentences: list[list[str]], settings: AlignSetting
     return encode_texts(encoder.tokenizer, [text for text, _ in made], length, [spans for _, spans in made])
 
 
-def _line(row: Row, found: ScoredLinks | None, files: FileSettings, totals: Totals) -> bytes:
+def write_line(row: Row, found: ScoredLinks | None, files: FileSettings, totals: Totals) -> bytes:
+    """The line of output for a line of input, counted in ``totals``; ``found`` is None for a line that is skipped."""
     if found is None:
         totals.skipped[row.fault] += 1
         line = json.dumps({"skipped": row.fault}) if files.form == "jsonl" else ""
