@@ -141,6 +141,14 @@ def test_faulty_lines(align, tmp_path, line: str | bytes, reason: str, message: 
     assert json.loads(align(path, "--lenient", "--format", "jsonl")[0].split("\n")[2]) == {"skipped": reason}
 
 
+def test_a_faulty_first_line_does_not_hide_the_form(align, tmp_path) -> None:
+    for good in (tsv(), tsv().replace("\t", " ||| ")):
+        path = write(tmp_path / "in", f"\n{good}")
+        with pytest.raises(DataError, match="in:1: the line is empty"):
+            align(path)
+        assert align(path, "--lenient")[0] == "\n" + align(write(tmp_path / "good", good))[0]
+
+
 def test_input_that_cannot_be_aligned(align, tmp_path) -> None:
     good = write(tmp_path / "in.tsv", tsv())
     short = write(tmp_path / "short", "a\nb\n")
@@ -150,7 +158,7 @@ def test_input_that_cannot_be_aligned(align, tmp_path) -> None:
             align(short, long, *more)
         with pytest.raises(DataError, match="no sentence pairs"):
             align(write(tmp_path / "empty", ""), *more)
-        with pytest.raises(DataError, match="neither a tab nor"):
+        with pytest.raises(DataError, match="short:1: no line has a tab or"):
             align(short, *more)
         with pytest.raises(DataError, match="cannot be read"):
             align(tmp_path / "absent.tsv", *more)

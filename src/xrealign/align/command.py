@@ -55,7 +55,7 @@ def pairs_command(
     centre: Annotated[bool, typer.Option("--centre", help="Subtract each language's mean vector.")] = False,
     distortion: Annotated[float, typer.Option(help="Penalty for links far from the diagonal, 0 to 1.")] = 0.0,
     threshold: Annotated[
-        float | None, typer.Option(help="Of softmax (0.001 unless told) and transport (0.5 unless told).")
+        float | None, typer.Option(help="Of softmax (0.001 unless told) and transport (0.3 unless told).")
     ] = None,
     temperature: Annotated[float, typer.Option(help="Of softmax: divides the dot products.")] = 1.0,
     rounds: Annotated[int, typer.Option(help="Of itermax.")] = 2,

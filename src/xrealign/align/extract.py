@@ -205,11 +205,11 @@ def _one_by_one(similarity: Tensor, both: Tensor, settings: AlignSettings, edges
 
 
 def _transported(kind: str) -> Callable[[Tensor, Tensor, AlignSettings], Array]:
-    """Optimal transport of one kind: links where the share of mass moved exceeds a threshold, 0.5 unless told. The
+    """Optimal transport of one kind: links where the share of mass moved exceeds a threshold, 0.3 unless told. The
     score is that share; words without links are the null alignments."""
 
     def links(similarity: Tensor, both: Tensor, settings: AlignSettings) -> Array:
-        threshold = 0.5 if settings.threshold is None else settings.threshold
+        threshold = 0.3 if settings.threshold is None else settings.threshold
         cost = relative_cost(_bent((1 + similarity) / 2, both, settings), both)
         plan = transport(cost, both, kind, settings.epsilon, settings.mass, settings.penalty)
         share = share_moved(plan, both)

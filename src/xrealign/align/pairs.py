@@ -54,29 +54,31 @@ class Checked:
 
 
 def find_form(paths: Sequence[Path], form: str = "auto") -> str:
-    """The form of the input: two files are ``moses``; of one, the first line tells ``tsv`` from ``bar``.
+    """The form of the input: two files are ``moses``; of one, the first tab or ``|||`` tells.
 
     Raises:
         ConfigError: the form is unknown, or wants another number of files.
-        DataError: the first line shows neither form, or the file cannot be read.
+        DataError: there is neither in it, or the file cannot be read.
     """
     if form not in FORMS:
         raise ConfigError(f"--input {form} is unknown; expected {', '.join(FORMS)}{did_you_mean(form, FORMS)}")
     if form == "auto":
-        form = "moses" if len(paths) == 2 else _form_of_first_line(paths[0])
+        form = "moses" if len(paths) == 2 else _form_of_lines(paths[0])
     wanted = 2 if form == "moses" else 1
     if len(paths) != wanted:
         raise ConfigError(f"{form} input is {wanted} file{'s' * (wanted > 1)}, but {len(paths)} are named")
     return form
 
 
-def _form_of_first_line(path: Path) -> str:
-    for _, raw in _raw_lines(path):
+def _form_of_lines(path: Path) -> str:
+    lines = 0
+    for lines, raw in _raw_lines(path):  # noqa: B007 - counted
         if b"\t" in raw:
             return "tsv"
         if b"|||" in raw:
             return "bar"
-        raise DataError("neither a tab nor ' ||| ' in it: expected source and target on each line", path, 1)
+    if lines:
+        raise DataError("no line has a tab or ' ||| ' in it: expected source and target on each", path, 1)
     raise DataError("no sentence pairs in it", path)
 
 
