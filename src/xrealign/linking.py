@@ -12,7 +12,7 @@ import numpy as np
 from xrealign.config import Config
 from xrealign.errors import DataError
 from xrealign.language import parse_language
-from xrealign.stages import Facts
+from xrealign.stages import Facts, open_encoder
 
 
 def make_align(config: Config, corpus: Path, out: Path) -> Facts:
@@ -20,11 +20,10 @@ def make_align(config: Config, corpus: Path, out: Path) -> Facts:
     import pyarrow.parquet as pq
 
     from xrealign.align.aligned import AlignedTexts, write_aligned
-    from xrealign.model.encoder import load_encoder
     from xrealign.model.words import segmentation_name, word_spans
 
     table = pq.read_table(corpus / "pairs.parquet").to_pydict()
-    encoder = load_encoder(config.encoder.name, config.encoder.revision, config.encoder.attention)
+    encoder = open_encoder(config)
     tags = np.array(table["language"])
     source = parse_language(config.source)
     src_spans = word_spans(table["src"], source, encoder.tokenizer)

@@ -63,7 +63,9 @@ def make_plan(config: Config) -> Plan:
     text = _text_digests(config)
     select = add(
         "select",
-        {**shared, "select": dump["select"], "candidates": _candidates(config)} | _seen(config),
+        {"source": config.source, "seed": stages.select_seed(config), "select": dump["select"]}
+        | {"candidates": _candidates(config)}
+        | _seen(config),
         {**text, "typology": _typology_digest(config.select.distance)},
         lambda out, work: stages.make_select(config, out),
     )

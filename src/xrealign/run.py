@@ -86,11 +86,19 @@ def summary(key: str, manifest: dict[str, Any]) -> str:
         return f"{facts['train']:,} training sentences with {facts['labels']} labels, tests in {tests} languages"
     if verb in ("realign", "finetune"):
         rows = facts["history"]
-        name = next(n for n in rows[0] if n not in ("step", "rate")) if rows else ""
-        return f"{rows[-1]['step']} steps, loss {rows[0][name]:.3f} → {rows[-1][name]:.3f}" if rows else "no steps"
+        name = next(n for n in rows[0] if n not in ("step", "rate"))
+        moved = f", {len(facts['moved'])} of {facts['parameters']} weights moved" if verb == "realign" else ""
+        return f"{rows[-1]['step']} steps, loss {rows[0][name]:.3f} → {rows[-1][name]:.3f}{moved}"
     if verb == "evaluate":
-        return f"{facts['sentences']:,} sentences in {facts['languages']} languages"
-    return f"{facts['texts']:,} texts in {facts['languages']} languages at layer {facts['layer']}"
+        source, others = facts["accuracy"]["source"], facts["accuracy"]["targets"]
+        means = f"accuracy {_percent(source)} in the source language, {_percent(others)} on average elsewhere"
+        return f"{means} ({facts['sentences']:,} sentences in {facts['languages']} languages)"
+    means = ", ".join(f"{name} {_percent(mean)}" for name, mean in facts["means"].items())
+    return f"{means} ({facts['texts']:,} texts in {facts['languages']} languages, layer {facts['layer']})"
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.1%}"
 
 
 def lay_out(plan: Plan, folder: Path) -> None:

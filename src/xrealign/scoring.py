@@ -18,7 +18,7 @@ from xrealign._version import __version__
 from xrealign.config import Config
 from xrealign.errors import ArtifactError
 from xrealign.language import Language, parse_language
-from xrealign.stages import CLDR, UDHR, Facts, centring_texts, embedded_tables
+from xrealign.stages import CLDR, UDHR, Facts, centring_texts, embedded_tables, open_encoder
 from xrealign.types import Score
 
 Array = np.ndarray[Any, Any]
@@ -55,14 +55,13 @@ def make_evaluate(config: Config, task_folder: Path, model_folder: Path, out: Pa
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from xrealign.model.encoder import load_encoder
     from xrealign.model.vectors import sentence_vectors
     from xrealign.tasks.metrics import accuracy, classification_statistics, macro_f1, majority_accuracy
     from xrealign.tasks.task import task_from_json
 
     task = task_from_json((task_folder / "task.json").read_text("utf-8"))
     labels: list[str] = json.loads((model_folder / "labels.json").read_text("utf-8"))
-    encoder = load_encoder(str(model_folder), attention=config.encoder.attention)
+    encoder = open_encoder(config, model_folder)
     head = _head(model_folder)
     examples = [(language, example) for language, split in sorted(task.tests.items()) for example in split]
     texts = [example.text for _, example in examples]
@@ -106,7 +105,20 @@ def make_evaluate(config: Config, task_folder: Path, model_folder: Path, out: Pa
             scores.append(Score(metric="macro_f1", value=macro_f1(counts), **shared))
     pq.write_table(pa.table(columns), out / "items.parquet", compression="zstd")
     write_scores(scores, out)
-    return {"sentences": len(texts), "languages": len(task.tests), "uncentred": uncentred, "majority": majority}
+    values = {s.language: s.value for s in scores if (s.method, s.metric) == (method, "accuracy")}
+    others = [value for tag, value in values.items() if tag != config.source]
+    return {
+        "sentences": len(texts),
+        "languages": len(task.tests),
+        "uncentred": uncentred,
+        "majority": majority,
+        "accuracy": {"source": values.get(config.source), "targets": _mean(others)},
+    }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    """Plain mean, or None when there is nothing to average."""
+    return sum(values) / len(values) if values else None
 
 
 def _head(folder: Path) -> tuple[Array, Array]:
@@ -152,13 +164,10 @@ def make_measure(
 
     from xrealign.corpus.embedded import bitext, held_out
     from xrealign.measure.retrieval import centre, retrieval_hits
-    from xrealign.model.encoder import load_encoder
     from xrealign.model.layers import resolve_layer
     from xrealign.model.vectors import sentence_vectors
 
-    name = config.encoder.name if encoder_folder is None else str(encoder_folder)
-    revision = config.encoder.revision if encoder_folder is None else None
-    encoder = load_encoder(name, revision, config.encoder.attention)
+    encoder = open_encoder(config, encoder_folder)
     layer = resolve_layer(config.measure.layer, encoder.layers)
     source = parse_language(config.source)
     found = []
@@ -201,4 +210,14 @@ def make_measure(
             ]
     pq.write_table(pa.Table.from_pylist(rows), out / "items.parquet", compression="zstd")
     write_scores(scores, out)
-    return {"languages": len({language for _, language, _ in found}), "texts": len(texts), "layer": layer}
+    means = {
+        f"{task} {variant}": _mean([s.value for s in scores if (s.task, s.variant) == (task, variant)])
+        for task in MEASURES.values()
+        for variant in ("raw", "centred")
+    }
+    return {
+        "languages": len({language for _, language, _ in found}),
+        "texts": len(texts),
+        "layer": layer,
+        "means": means,
+    }

@@ -17,7 +17,7 @@ from typing import Any
 from xrealign.config import Config
 from xrealign.errors import ConfigError, DataError
 from xrealign.language import Language, parse_language
-from xrealign.progress import say, track
+from xrealign.progress import track
 from xrealign.types import Bitext, SentencePair
 
 Facts = dict[str, Any]
@@ -57,6 +57,11 @@ def task_languages(config: Config) -> list[Language]:
     return intents_languages()
 
 
+def select_seed(config: Config) -> int:
+    """The run's seed where the choice is random; else none, so that seeds share the subset and all made from it."""
+    return config.seed if "random" in config.select.criterion else 0
+
+
 def make_select(config: Config, out: Path) -> Facts:
     """Chooses the subset; writes ``subset.json``."""
     source = parse_language(config.source)
@@ -78,7 +83,7 @@ def make_select(config: Config, out: Path) -> Facts:
             fixed=[source],
             criterion=settings.criterion,
             distance=settings.distance,
-            seed=config.seed,
+            seed=select_seed(config),
             targets=[parse_language(tag) for tag in settings.targets],
             conditions=Conditions(
                 require=[parse_language(tag) for tag in settings.require],
@@ -196,36 +201,37 @@ def make_task(config: Config, out: Path) -> Facts:
     }
 
 
+def open_encoder(config: Config, folder: Path | None = None) -> Any:
+    """The encoder of a result's folder, or without one the encoder that the configuration names."""
+    from xrealign.model.encoder import load_encoder
+
+    if folder is not None:
+        return load_encoder(str(folder), attention=config.encoder.attention)
+    return load_encoder(config.encoder.name, config.encoder.revision, config.encoder.attention)
+
+
 def make_realign(config: Config, align: Path, out: Path, work: Path, control: bool) -> Facts:
     """Realigns the encoder, or trains the control; writes an encoder folder."""
     from xrealign.align.aligned import read_aligned
-    from xrealign.model.encoder import load_encoder, save_encoder
+    from xrealign.model.encoder import save_encoder
     from xrealign.train.realign import RealignSettings, realign
 
-    encoder = load_encoder(config.encoder.name, config.encoder.revision, config.encoder.attention)
+    encoder = open_encoder(config)
     settings = config.realign.model_dump(exclude={"control"})
     facts = realign(encoder, read_aligned(align), RealignSettings(**settings), work, config.seed, control)
     save_encoder(encoder, out, base=encoder.folder)
-    first, last = facts["history"][0], facts["history"][-1]
-    name = config.realign.objective
-    say(
-        f"  loss {first[name]:.3f} → {last[name]:.3f}; {len(facts['moved'])} of "
-        f"{sum(1 for _ in encoder.model.parameters())} weight matrices and vectors moved"
-    )
-    return facts
+    return facts | {"parameters": sum(1 for _ in encoder.model.parameters())}
 
 
 def make_finetune(config: Config, task: Path, encoder_folder: Path | None, out: Path, work: Path) -> Facts:
     """Fine-tunes on the source language; writes an encoder folder with ``head.safetensors`` and ``labels.json``."""
     from safetensors.torch import save_file
 
-    from xrealign.model.encoder import load_encoder, save_encoder
+    from xrealign.model.encoder import save_encoder
     from xrealign.tasks.task import task_from_json
     from xrealign.train.finetune import FinetuneSettings, finetune
 
-    name = config.encoder.name if encoder_folder is None else str(encoder_folder)
-    revision = config.encoder.revision if encoder_folder is None else None
-    encoder = load_encoder(name, revision, config.encoder.attention)
+    encoder = open_encoder(config, encoder_folder)
     labelled = task_from_json((task / "task.json").read_text("utf-8"))
     settings = FinetuneSettings(**config.finetune.model_dump())
     head, facts = finetune(encoder, labelled.train, labelled.labels, settings, work, config.seed)
