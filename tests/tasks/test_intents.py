@@ -35,9 +35,7 @@ ENG = LANGUAGES["eng_Latn"]
 
 @pytest.fixture(scope="module")
 def task() -> TextClassificationTask:
-    return load_intents(
-        ENG, list(LANGUAGES.values()), train_size=1500, dev_size=200, test_per_language=120, seed=3
-    )
+    return load_intents(ENG, list(LANGUAGES.values()), train_size=1500, dev_size=200, test_per_language=120, seed=3)
 
 
 def test_languages() -> None:
@@ -64,9 +62,7 @@ def test_english_is_split_by_template(task: TextClassificationTask) -> None:
 def test_every_intent_with_three_templates_is_in_every_part() -> None:
     dropped: Counter[str] = Counter()
     templates = [t for path in module._language_files()[ENG] for t in read_templates(path, dropped)]
-    assert (
-        len(templates) + dropped["template repeated"] == 862
-    )  # as many as the file holds; all can be parsed
+    assert len(templates) + dropped["template repeated"] == 862  # as many as the file holds; all can be parsed
     parts = split_templates(templates)
     assert Counter(t.id for part in parts.values() for t in part) == Counter(t.id for t in templates)
     for intent, count in Counter(template.intent for template in templates).items():
@@ -93,18 +89,14 @@ def test_coverage_is_what_the_language_has(task: TextClassificationTask) -> None
 
 
 def test_same_again_and_independent_of_other_languages(task: TextClassificationTask) -> None:
-    again = load_intents(
-        ENG, [LANGUAGES["fin_Latn"]], train_size=1500, dev_size=200, test_per_language=120, seed=3
-    )
+    again = load_intents(ENG, [LANGUAGES["fin_Latn"]], train_size=1500, dev_size=200, test_per_language=120, seed=3)
     assert again.train == task.train
     assert again.tests[LANGUAGES["fin_Latn"]] == task.tests[LANGUAGES["fin_Latn"]]
     assert again.tests[ENG] == task.tests[ENG]
     other = load_intents(ENG, [], train_size=1500, dev_size=200, test_per_language=120, seed=4)
     assert other.train != task.train
     trained, held_out = {e.group for e in task.train}, {e.group for e in task.tests[ENG]}
-    assert not trained & {
-        e.group for e in other.tests[ENG]
-    }  # the division of the templates outlives the seed
+    assert not trained & {e.group for e in other.tests[ENG]}  # the division of the templates outlives the seed
     assert not held_out & {e.group for e in other.train}
 
 
@@ -127,9 +119,7 @@ def test_wrong_requests_are_explained() -> None:
 
 
 def test_labels_can_be_chosen() -> None:
-    task = load_intents(
-        ENG, [], train_size=50, dev_size=10, test_per_language=20, labels=["HassTurnOn", "HassTurnOff"]
-    )
+    task = load_intents(ENG, [], train_size=50, dev_size=10, test_per_language=20, labels=["HassTurnOn", "HassTurnOff"])
     assert task.labels == ("HassTurnOff", "HassTurnOn")
     assert len(task.train) == 50
 

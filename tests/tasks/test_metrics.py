@@ -44,8 +44,7 @@ def test_counts_add_up(first: list[tuple[str, str]], second: list[tuple[str, str
         return [s.tp.tolist(), s.fp.tolist(), s.fn.tolist()]
 
     one, two = (
-        classification_statistics([a for a, _ in items], [b for _, b in items], LABELS)
-        for items in (first, second)
+        classification_statistics([a for a, _ in items], [b for _, b in items], LABELS) for items in (first, second)
     )
     total = one + two
     assert [total.tp.tolist(), total.fp.tolist(), total.fn.tolist()] == counts(first + second)

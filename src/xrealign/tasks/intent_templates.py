@@ -93,9 +93,7 @@ def read_templates(path: Path, dropped: Counter[str]) -> list[Template]:
         grammar = _Grammar(content["expansion_rules"], content["lists"], {}, set())
         squeeze = bool(content.get("settings", {}).get("ignore_whitespace", False))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise DataError(
-            f"not laid out as home-assistant-intents lays out a language: {error!r}", path
-        ) from None
+        raise DataError(f"not laid out as home-assistant-intents lays out a language: {error!r}", path) from None
 
     intents_of: dict[str, set[str]] = {}
     for intent, text in blocks:
@@ -134,9 +132,7 @@ def split_templates(templates: Iterable[Template]) -> dict[str, list[Template]]:
     return parts
 
 
-def sentences(
-    template: Template, seed: int, commands: Sequence[Template], patience: int = 25
-) -> Iterator[Drawn]:
+def sentences(template: Template, seed: int, commands: Sequence[Template], patience: int = 25) -> Iterator[Drawn]:
     """Sentences of one template, each text once, until ``patience`` draws in a row bring nothing new.
 
     The order depends on the seed, the template and ``commands`` only, never on other languages or sizes asked
@@ -212,9 +208,7 @@ class _Grammar:
         if "values" in entry:
             return _choice([self.compile(_parse(nfc(str(value["in"])))) for value in entry["values"]])
         if "range" in entry:
-            return _number(
-                int(entry["range"]["from"]), int(entry["range"]["to"]), int(entry["range"].get("step", 1))
-            )
+            return _number(int(entry["range"]["from"]), int(entry["range"]["to"]), int(entry["range"].get("step", 1)))
         kind, values = neutral_slots().get(name, ("", ()))
         if not values:
             raise _CannotSampleError("template with a slot that has no list")
@@ -224,12 +218,8 @@ class _Grammar:
 @lru_cache(maxsize=1)
 def neutral_slots() -> Mapping[str, tuple[str, tuple[str, ...]]]:
     """What fills the open slots of every language: slot to (list name, values)."""
-    content = tomllib.loads(
-        (resources.files("xrealign") / "data" / "neutral_slots.toml").read_text(encoding="utf-8")
-    )
-    return {
-        slot: (kind, tuple(nfc(value) for value in content[kind])) for slot, kind in content["slots"].items()
-    }
+    content = tomllib.loads((resources.files("xrealign") / "data" / "neutral_slots.toml").read_text(encoding="utf-8"))
+    return {slot: (kind, tuple(nfc(value) for value in content[kind])) for slot, kind in content["slots"].items()}
 
 
 def _literal(text: str) -> Draw:
@@ -269,15 +259,11 @@ def _command(rng: random.Random, commands: Sequence[Template]) -> str:
 # so does the second part of a compound that starts with a capital (Mezzanine-Geschoss).
 _UNSPACED = r"\p{Latin}\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _PREFIX = regex.compile(rf"(?<=[\p{{L}}\p{{M}}--[{_UNSPACED}]])(?={_KIND}(?!number))", regex.VERSION1)
-_SUFFIX = regex.compile(
-    rf"(?<=\p{{Latin}}{_END})(?=\p{{Lu}}|[\p{{L}}\p{{M}}--[{_UNSPACED}]])", regex.VERSION1
-)
+_SUFFIX = regex.compile(rf"(?<=\p{{Latin}}{_END})(?=\p{{Lu}}|[\p{{L}}\p{{M}}--[{_UNSPACED}]])", regex.VERSION1)
 _CJK = r"[\p{Han}\p{Hiragana}\p{Katakana}，。？！]"
 _BETWEEN_CJK = regex.compile(rf"(?<={_CJK}) +(?={_CJK})")
 _BLANK_BEFORE = regex.compile(r" +(?=[,.;:!?%°،؟。，？！।](?:\s|$))")
-_AFTER_ELISION = regex.compile(
-    r"(?<=\b\p{Latin}{1,2}['’]) +(?=\p{L})"
-)  # l' heure: the template's blank, not French
+_AFTER_ELISION = regex.compile(r"(?<=\b\p{Latin}{1,2}['’]) +(?=\p{L})")  # l' heure: the template's blank, not French
 _STRAY_ENDS = regex.compile(r"^[\s,;،，-]+|[\s,;،，-]+$")
 
 

@@ -97,9 +97,7 @@ def load_intents(
     files = _language_files()
     languages = sorted(files if targets is None else {*targets, source})
     for language in {source, *languages} - set(files):
-        raise LanguageError(
-            f"there are no intents in {language}; there are in: {' '.join(map(str, sorted(files)))}"
-        )
+        raise LanguageError(f"there are no intents in {language}; there are in: {' '.join(map(str, sorted(files)))}")
 
     notes: Counter[str] = Counter()
     templates = _templates(files[source], notes, source)
@@ -135,9 +133,7 @@ def load_intents(
         else:
             templates = _templates(files[language], notes, language)
             usable = _only(templates, allowed)
-            notes[f"{language}: template of an intent without training sentences"] += len(templates) - len(
-                usable
-            )
+            notes[f"{language}: template of an intent without training sentences"] += len(templates) - len(usable)
             shared = _shared_skeletons(templates, seed, PROBES_TARGET)
             taken = _take(usable, test_per_language, seed, shared, (), notes, f"{language} test")
             (taken,) = _without_shared([taken], notes, language)
@@ -157,16 +153,12 @@ def _language_files() -> dict[Language, list[Path]]:
     """The package's files of each language."""
     spec = importlib.util.find_spec(PACKAGE)  # finds the package without running it
     if spec is None or not spec.submodule_search_locations:
-        raise DataError(
-            "the package home-assistant-intents is not installed; install xrealign's dependencies"
-        )
+        raise DataError("the package home-assistant-intents is not installed; install xrealign's dependencies")
     files: dict[Language, list[Path]] = {}
     for path in sorted((Path(next(iter(spec.submodule_search_locations))) / "data").glob("*.json")):
         files.setdefault(parse_language(FILE_LANGUAGES.get(path.stem, path.stem)), []).append(path)
     if not files:
-        raise DataError(
-            "the package home-assistant-intents holds no data/*.json; install the version xrealign pins"
-        )
+        raise DataError("the package home-assistant-intents holds no data/*.json; install the version xrealign pins")
     return files
 
 
@@ -262,9 +254,7 @@ def _take(
     return taken
 
 
-def _turns(
-    templates: Sequence[Template], seed: int, commands: Sequence[Template]
-) -> Iterator[tuple[Template, Drawn]]:
+def _turns(templates: Sequence[Template], seed: int, commands: Sequence[Template]) -> Iterator[tuple[Template, Drawn]]:
     """Sentences of the templates in turn, each template until it has nothing new to say."""
     from xrealign.tasks.intent_templates import sentences
 

@@ -48,9 +48,7 @@ class ClassificationStatistics:
     def __add__(self, other: ClassificationStatistics) -> ClassificationStatistics:
         if self.labels != other.labels:
             raise DataError(f"counts over different labels do not add up: {self.labels} and {other.labels}")
-        return ClassificationStatistics(
-            self.labels, self.tp + other.tp, self.fp + other.fp, self.fn + other.fn
-        )
+        return ClassificationStatistics(self.labels, self.tp + other.tp, self.fp + other.fp, self.fn + other.fn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +160,7 @@ def paired_bootstrap(
     drawn = _resample(weights, resamples, seed)
 
     def difference(counts: Counts) -> Floats:
-        return score(*_tallies(cells_second, counts, len(labels))) - score(
-            *_tallies(cells_first, counts, len(labels))
-        )
+        return score(*_tallies(cells_second, counts, len(labels))) - score(*_tallies(cells_first, counts, len(labels)))
 
     return _interval(difference(weights[None, :])[0], difference(drawn), level)
 
@@ -216,13 +212,9 @@ def _macro_f1(tp: Counts, fp: Counts, fn: Counts) -> Floats:
 
 def _metric(name: str, resamples: int, level: float) -> Callable[[Counts, Counts, Counts], Floats]:
     if name not in METRICS:
-        raise DataError(
-            f"unknown metric {name!r}; there are {', '.join(METRICS)}{did_you_mean(name, METRICS)}"
-        )
+        raise DataError(f"unknown metric {name!r}; there are {', '.join(METRICS)}{did_you_mean(name, METRICS)}")
     if resamples < 1 or not 0 < level < 1:
-        raise DataError(
-            f"resamples must be at least 1 and level between 0 and 1, got {resamples} and {level}"
-        )
+        raise DataError(f"resamples must be at least 1 and level between 0 and 1, got {resamples} and {level}")
     return METRICS[name]
 
 

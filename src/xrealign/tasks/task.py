@@ -56,9 +56,7 @@ class TextClassificationTask:
         unseen = set(self.labels) - {example.label for example in self.train}
         if unseen:
             raise DataError(f"task {self.name}: no training sentence has the labels {sorted(unseen)}")
-        problems = _unknown_labels(
-            self.labels, {"dev": self.dev, **{str(k): v for k, v in self.tests.items()}}
-        )
+        problems = _unknown_labels(self.labels, {"dev": self.dev, **{str(k): v for k, v in self.tests.items()}})
         if problems:
             raise DataError(f"task {self.name}: labels that training lacks:\n" + "\n".join(problems))
 
@@ -110,10 +108,7 @@ def task_from_json(text: str) -> TextClassificationTask:
             labels=tuple(content["labels"]),
             train=tuple(Example(*row) for row in content["train"]),
             dev=tuple(Example(*row) for row in content["dev"]),
-            tests={
-                parse_language(tag): tuple(Example(*row) for row in rows)
-                for tag, rows in content["tests"].items()
-            },
+            tests={parse_language(tag): tuple(Example(*row) for row in rows) for tag, rows in content["tests"].items()},
             notes=content["notes"],
         )
     except (ValueError, KeyError, TypeError) as error:
