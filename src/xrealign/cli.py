@@ -82,8 +82,10 @@ def _add_verbs() -> None:
     from xrealign.align.command import app as align_app
     from xrealign.corpus.command import app as data_app
     from xrealign.select.command import select_command
+    from xrealign.similarity import distances_command
 
     app.command("select")(select_command)
+    app.command("distances")(distances_command)
     app.add_typer(align_app, name="align")
     app.add_typer(data_app, name="data")
 
