@@ -226,3 +226,11 @@ def test_words_of_scripts_with_and_without_blanks(tiny_tokenizer, udhr_lines):
     (rows,) = word_spans([chinese], parse_language("zho"), tiny_tokenizer)
     assert [chinese[a:b] for a, b in rows] == [piece for piece in pieces if piece]
     assert len(rows) > 1
+
+
+def test_a_full_sentence_that_was_not_cut_has_no_cut_words(tiny_tokenizer):
+    text = ".1\u200d"  # as long as allowed, and one word shares its subword with another
+    spans = [spans_by_blanks(text)]
+    length = len(tiny_tokenizer(text)["input_ids"])
+    assert encode_texts(tiny_tokenizer, [text], length, spans).cut_words == 0
+    assert encode_texts(tiny_tokenizer, ["house water fire"], 3, [spans_by_blanks("house water fire")]).cut_words > 0

@@ -134,7 +134,7 @@ def encode_texts(
         word = np.searchsorted(span[:, 0], last, side="right") - 1
         inside = (places[:, 1] > places[:, 0]) & (word >= 0) & (last < span[np.maximum(word, 0), 1])
         words[offsets[s] : offsets[s + 1]] = np.where(inside, word, -1)
-        if lengths[s] == max_length:  # only then can anything have been cut
+        if encoded.encodings[s].overflowing:  # a word may also lack a subword because the tokenizer drops it
             cut += int((span[:, 0] > last.max()).sum())
     return EncodedTexts(ids, offsets, words, counts, cut)
 
