@@ -28,7 +28,7 @@ test: setup
 	$(BIN)/python -m pytest -m 'not slow'
 
 test-slow: setup
-	$(BIN)/python -m pytest -m slow
+	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest
 
 lint: setup
 	$(BIN)/ruff check .

@@ -9,9 +9,16 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from xrealign.corpus.embedded import udhr_segments
 from xrealign.language import parse_language
+
+# The default run draws the same examples every time, so that it fails for a reason only; HYPOTHESIS_PROFILE=explore
+# draws new ones, as `make test-slow` does.
+settings.register_profile("steady", derandomize=True)
+settings.register_profile("explore", print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 LANGUAGES = ("eng", "deu", "tur", "swh", "fin", "rus", "hin", "tam", "arb", "zho", "tha", "jpn")
 SPECIAL = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>", "mask_token": "<mask>",

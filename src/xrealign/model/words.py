@@ -129,14 +129,21 @@ def encode_texts(
         counts[s] = len(span)
         if not len(span):
             continue
-        places = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-        last = places[:, 1] - 1
-        word = np.searchsorted(span[:, 0], last, side="right") - 1
-        inside = (places[:, 1] > places[:, 0]) & (word >= 0) & (last < span[np.maximum(word, 0), 1])
-        words[offsets[s] : offsets[s + 1]] = np.where(inside, word, -1)
-        if encoded.encodings[s].overflowing:  # a word may also lack a subword because the tokenizer drops it
-            cut += int((span[:, 0] > last.max()).sum())
+        kept = _words_of(pairs, span)
+        words[offsets[s] : offsets[s + 1]] = kept
+        rest = [_words_of(more.offsets, span) for more in encoded.encodings[s].overflowing]
+        if rest:
+            cut += len(np.setdiff1d(np.concatenate(rest), [*kept, -1]))
     return EncodedTexts(ids, offsets, words, counts, cut)
+
+
+def _words_of(pairs: Sequence[tuple[int, int]], span: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """For each subword, by its characters (start, end), the word that holds its last one, or -1."""
+    places = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    last = places[:, 1] - 1
+    word = np.searchsorted(span[:, 0], last, side="right") - 1
+    inside = (places[:, 1] > places[:, 0]) & (word >= 0) & (last < span[np.maximum(word, 0), 1])
+    return np.where(inside, word, -1)
 
 
 def make_batch(parts: Sequence[tuple[EncodedTexts, np.ndarray[Any, Any]]], pad: int) -> TextBatch:
