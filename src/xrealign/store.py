@@ -139,7 +139,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def verify(folder: Path) -> None:
-    """Compares every file of a result with its manifest; a damaged result is set aside so that it is made again.
+    """Compares every file of a result with its manifest, digests too; changes nothing.
 
     Raises:
         ArtifactError: a file is missing or has changed.

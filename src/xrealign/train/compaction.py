@@ -68,7 +68,7 @@ def embeddings_learn(model: Any, names: frozenset[str]) -> bool:
 def expand_embeddings(model: Any, unused_factor: float = 1.0) -> None:
     """Puts the full matrix back with the trained rows in their places; ``unused_factor`` scales all other rows."""
     compact = model.get_input_embeddings()
-    full = compact.full[0]
+    full = compact.full[0].to(compact.weight.device)  # it waited on the host while the model trained elsewhere
     with torch.no_grad():
         if unused_factor != 1.0:
             full.weight.mul_(unused_factor)
