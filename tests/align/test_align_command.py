@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from xrealign.align import embedding as embedding_module
 from xrealign.align import files as files_module
 from xrealign.align.embedding import argmax_links
 from xrealign.cli import app
@@ -191,7 +192,7 @@ def test_broken_off_and_gone_on_gives_the_same_bytes(align, tmp_path, monkeypatc
     options = ("--lenient", "--centre", "--format", "jsonl")
     whole, said = align(path, *options, out="whole")
     summary = said.splitlines()[-2:]
-    real, chunks = files_module.encoded_links, []
+    real, chunks = embedding_module.encoded_links, []
 
     def breaks(*arguments, **more):
         chunks.append(1)
@@ -199,7 +200,7 @@ def test_broken_off_and_gone_on_gives_the_same_bytes(align, tmp_path, monkeypatc
             raise RuntimeError("broken off")
         return real(*arguments, **more)
 
-    monkeypatch.setattr(files_module, "encoded_links", breaks)
+    monkeypatch.setattr(embedding_module, "encoded_links", breaks)
     with pytest.raises(RuntimeError, match="broken off"):
         align(path, *options)
     assert not (tmp_path / "out").exists()

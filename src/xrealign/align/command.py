@@ -90,6 +90,7 @@ def pairs_command(
 
     `xrealign align pairs.tsv -o pairs.pharaoh --aligner argmax --layer 7 --centre`
     """
+    from xrealign.align.embedding import embedding_recipe
     from xrealign.align.extract import AlignSettings
     from xrealign.align.files import OUTPUTS, FileSettings, align_file
     from xrealign.align.pairs import check_input, find_form
@@ -108,7 +109,8 @@ def pairs_command(
     found = find_form(inputs, input_form)
     files = FileSettings(form, scores, base, min_score, one_to_one, drop_identical)
     checked = check_input(inputs, found, lenient)
-    totals = align_file(inputs, found, checked, out, encoder, settings, files, _device(device), revision)
+    recipe = embedding_recipe(encoder, settings, _device(device), revision)
+    totals = align_file(inputs, found, checked, out, recipe, files)
     say(f"{out}: {totals.links} links in {totals.pairs} sentence pairs")
     for reason, count in sorted(totals.skipped.items()):
         say(f"  {count} lines skipped: {reason}")

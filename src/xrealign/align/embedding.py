@@ -7,7 +7,7 @@ becomes of the similarities is up to the aligner (`xrealign.align.extract`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,21 +16,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from xrealign.align.extract import ALIGNERS, AlignSettings, mutual
-from xrealign.model.encoder import Encoder
-from xrealign.model.layers import hidden_state
+from xrealign.align.linker import NO_LINKS, Linked, Linker, Recipe, ScoredLinks, Sentences
+from xrealign.model.encoder import Encoder, encoder_digest, load_encoder
+from xrealign.model.layers import hidden_state, resolve_layer
 from xrealign.model.words import EncodedTexts, TextBatch, encode_texts, length_batches, make_batch, pool_words
 from xrealign.progress import track
+from xrealign.segment import spans_of_words
 
 Links = np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredLinks:
-    """Links of one sentence pair, (N, 2) int32, sorted, and their scores, (N,) float32: what they measure is the
-    aligner's."""
-
-    links: Links
-    scores: Links
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +100,7 @@ def unit_links(found: Units, settings: AlignSettings, means: tuple[Tensor, Tenso
     half = found.vectors.shape[0] // 2
     src, tgt = found.vectors[:half], found.vectors[half:]
     if found.vectors.shape[1] == 0:
-        return [_NONE] * half
+        return [NO_LINKS] * half
     if means is not None:
         src, tgt = src - means[0], tgt - means[1]
     aligner = ALIGNERS[settings.aligner]
@@ -141,7 +134,7 @@ def encoded_links(
 ) -> list[ScoredLinks]:
     """Links of each sentence pair, of texts encoded with their word spans. ``what`` names the work on the progress
     bar; without it there is none."""
-    found = [_NONE] * len(left)
+    found = [NO_LINKS] * len(left)
     batches = length_batches(np.maximum(left.lengths, right.lengths) * 2, settings.subwords_per_batch)
     with torch.inference_mode():
         for rows in track(batches, what) if what else batches:
@@ -190,4 +183,37 @@ def argmax_links(
     return [found.links for found in encoded_links(encoder, left, right, settings, what=what)]
 
 
-_NONE = ScoredLinks(np.zeros((0, 2), dtype=np.int32), np.zeros(0, dtype=np.float32))
+def embedding_recipe(
+    encoder_name: str, settings: AlignSettings, device: str = "cpu", revision: str | None = None
+) -> Recipe:
+    """An embedding aligner for sentences that are split into words already.
+
+    Centring subtracts the means of the first pairs it is given, from all pairs alike.
+
+    Raises:
+        ArtifactError: the encoder is not to be had.
+        ConfigError: on opening: there is no such layer.
+    """
+    key = {"encoder": encoder_digest(encoder_name, revision), "settings": asdict(settings)}
+    return Recipe(key, lambda: _opened(load_encoder(encoder_name, revision), settings, device))
+
+
+def _opened(encoder: Encoder, settings: AlignSettings, device: str) -> Linker:
+    encoder.model.to(device)
+    settings = replace(settings, layer=resolve_layer(settings.layer, encoder.layers))
+    length = min(settings.max_length, encoder.tokenizer.model_max_length)
+    means: list[Tensor] = []
+
+    def encode(sentences: Sentences) -> EncodedTexts:
+        made = [spans_of_words(list(sentence)) for sentence in sentences]
+        return encode_texts(encoder.tokenizer, [text for text, _ in made], length, [spans for _, spans in made])
+
+    def prepare(src: Sentences, tgt: Sentences) -> None:
+        means.extend(mean_vector(encoder, encode(side), settings) for side in (src, tgt))
+
+    def link(src: Sentences, tgt: Sentences) -> Linked:
+        left, right = encode(src), encode(tgt)
+        found = encoded_links(encoder, left, right, settings, (means[0], means[1]) if means else None)
+        return Linked(found, left.cut_words + right.cut_words)
+
+    return Linker(link, prepare if settings.centre else None)

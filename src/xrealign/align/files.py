@@ -12,23 +12,18 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import IO
 
 from filelock import FileLock, Timeout
 
-from xrealign.align.embedding import ScoredLinks, encoded_links, mean_vector
-from xrealign.align.extract import AlignSettings
 from xrealign.align.filters import filter_links
+from xrealign.align.linker import Linker, Recipe, ScoredLinks
 from xrealign.align.pairs import Checked, Row, read_rows
 from xrealign.errors import ConfigError
-from xrealign.model.encoder import Encoder, encoder_digest, load_encoder
-from xrealign.model.layers import resolve_layer
-from xrealign.model.words import EncodedTexts, encode_texts
 from xrealign.progress import say, track
-from xrealign.segment import spans_of_words
 from xrealign.textio import write_atomic
 
 CHUNK = 2048
@@ -68,35 +63,25 @@ class Totals:
 
 
 def align_file(
-    paths: Sequence[Path],
-    form: str,
-    checked: Checked,
-    out: Path,
-    encoder_name: str,
-    settings: AlignSettings,
-    files: FileSettings,
-    device: str = "cpu",
-    revision: str | None = None,
+    paths: Sequence[Path], form: str, checked: Checked, out: Path, recipe: Recipe, files: FileSettings
 ) -> Totals:
     """Aligns all pairs of checked input and writes ``out``: one line for each line of input, in its order.
 
     Raises:
-        ConfigError: another process writes the same file, or there is no such layer.
+        ConfigError: another process writes the same file, or the aligner's settings do not fit its model.
         DataError: the input cannot be read any more.
     """
     partial, progress = (out.with_name(f".{out.name}.{kind}") for kind in ("partial", "progress.json"))
-    key = _key(checked, form, encoder_digest(encoder_name, revision), settings, files)
+    key = _key(checked, form, recipe, files)
     try:
         with FileLock(out.with_name(f".{out.name}.lock"), timeout=0):
             totals = _resumed(partial, progress, key)
-            encoder = load_encoder(encoder_name, revision)
-            encoder.model.to(device)
-            settings = replace(settings, layer=resolve_layer(settings.layer, encoder.layers))
+            linker = recipe.open()
             with partial.open("r+b" if totals.lines else "wb") as file:
                 file.truncate(totals.size)
                 file.seek(totals.size)
                 rows = track(read_rows(paths, form), "align", checked.lines)
-                _write(file, rows, totals, encoder, settings, files, lambda: _keep(file, progress, key, totals))
+                _write(file, rows, totals, linker, files, lambda: _keep(file, progress, key, totals))
             partial.replace(out)
             progress.unlink(missing_ok=True)
     except Timeout:
@@ -109,34 +94,26 @@ def _write(
     file: IO[bytes],
     rows: Iterator[Row],
     totals: Totals,
-    encoder: Encoder,
-    settings: AlignSettings,
+    linker: Linker,
     files: FileSettings,
     keep: Callable[[], None],
 ) -> None:
-    means = None
     done = totals.lines
     start = 0
     while chunk := list(islice(rows, CHUNK)):
         good = [row for row in chunk if not row.fault]
-        if start >= done or (settings.centre and start == 0):
-            left, right = (_encode(encoder, [getattr(row, side) for row in good], settings) for side in ("src", "tgt"))
-            if settings.centre and start == 0:  # of the first chunk, so that every later one is moved alike
-                means = mean_vector(encoder, left, settings), mean_vector(encoder, right, settings)
+        src, tgt = [row.src for row in good], [row.tgt for row in good]
+        if start == 0 and linker.prepare:
+            linker.prepare(src, tgt)
         if start >= done:
-            found = iter(encoded_links(encoder, left, right, settings, means))
+            linked = linker.link(src, tgt)
+            found = iter(linked.found)
             for row in chunk:
                 file.write(write_line(row, None if row.fault else next(found), files, totals))
-            totals.cut_words += left.cut_words + right.cut_words
+            totals.cut_words += linked.cut_words
             totals.lines += len(chunk)
             keep()
         start += len(chunk)
-
-
-def _encode(encoder: Encoder, sentences: list[list[str]], settings: AlignSettings) -> EncodedTexts:
-    made = [spans_of_words(sentence) for sentence in sentences]
-    length = min(settings.max_length, encoder.tokenizer.model_max_length)
-    return encode_texts(encoder.tokenizer, [text for text, _ in made], length, [spans for _, spans in made])
 
 
 def write_line(row: Row, found: ScoredLinks | None, files: FileSettings, totals: Totals) -> bytes:
@@ -174,8 +151,8 @@ def _words(row: Row, found: ScoredLinks, _files: FileSettings) -> str:
     return "\t".join(f"{row.src[i]} {row.tgt[j]}" for i, j in found.links.tolist())
 
 
-def _key(checked: Checked, form: str, encoder: str, settings: AlignSettings, files: FileSettings) -> str:
-    parts = [checked.digest, form, encoder, asdict(settings), asdict(files), CHUNK]
+def _key(checked: Checked, form: str, recipe: Recipe, files: FileSettings) -> str:
+    parts = [checked.digest, form, recipe.key, asdict(files), CHUNK]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
