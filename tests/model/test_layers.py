@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from torch import nn
 
 from xrealign.errors import ConfigError
-from xrealign.model.layers import FREEZES, find_blocks, hidden_state, only_train, resolve_layer, trainable_names
+from xrealign.model.freezing import blocks_text, parse_freeze
+from xrealign.model.layers import find_blocks, hidden_state, only_train, resolve_layer, trainable_names
 
 TEXTS = ["Everyone has the right to life.", "Jeder hat das Recht auf Leben", "", "सभी मनुष्यों को गौरव और अधिकारों"]
 
@@ -82,23 +85,76 @@ def test_a_layer_that_is_not_there(layer):
         resolve_layer(layer, 12)
 
 
-def frozen_by_hand(name: str, freeze: str) -> bool:
-    """Whether a parameter of one of the five tiny encoders stays, from its name alone."""
-    if name.startswith("pooler."):
-        return True
-    block = next((int(part) for part in name.split(".") if part.isdecimal()), None)
-    if freeze == "none":
-        return False
-    if block is not None:
-        return {"front": block < 2, "back": block >= 2, "embeddings": False}[freeze]
-    if freeze == "back":
-        return False
-    if "embed" in name:  # rel_embeddings of DeBERTa are embeddings of relative positions
-        return True
-    return freeze == "front" and name.startswith(("encoder.LayerNorm.", "encoder.conv."))
+BLOCK = re.compile(r"(?:^|\.)(?:layer|layers)\.(\d+)\.(.*)")
+NORM = re.compile(r"LayerNorm|_norm|\bnorm\.|norm\.weight")
 
 
-@pytest.mark.parametrize("freeze", FREEZES)
+def parts_by_hand(name: str) -> set[str]:
+    """What a parameter of one of the tiny encoders is, from its name alone: its block, its parts."""
+    inside = BLOCK.search(name)
+    parts = {"norms"} if NORM.search(name) else set()
+    if name.endswith(".bias"):
+        parts.add("biases")
+    if inside:
+        parts.add(str(int(inside[1]) + 1))
+        if "norms" not in parts:
+            parts.add("attention" if inside[2].startswith(("attention.", "attn.")) else "feed-forward")
+    elif "embed" in name:  # rel_embeddings of DeBERTa are embeddings of relative positions
+        parts.add("embeddings")
+    elif name.startswith(("encoder.LayerNorm.", "encoder.conv.")):
+        parts.add("below")
+    return parts
+
+
+# What a freeze names, in the words of parts_by_hand, and whether that is all that learns.
+NAMED = {
+    "none": (set(), False),
+    "all": (set(), True),
+    "front": ({"embeddings", "below", "1", "2"}, False),
+    "back": ({"3", "4"}, False),
+    "embeddings": ({"embeddings"}, False),
+    "blocks 1-2": ({"1", "2"}, False),
+    "embeddings + blocks 1-2": ({"embeddings", "below", "1", "2"}, False),
+    "embeddings+blocks 2,4": ({"embeddings", "2", "4"}, False),
+    "attention": ({"attention"}, False),
+    "feed-forward": ({"feed-forward"}, False),
+    "norms": ({"norms"}, False),
+    "biases": ({"biases"}, False),
+    "attention+block 4": ({"attention", "4"}, False),
+    "only blocks 3": ({"3"}, True),
+    "only attention": ({"attention"}, True),
+    "only feed-forward": ({"feed-forward"}, True),
+    "only norms": ({"norms"}, True),
+    "only norms+biases": ({"norms", "biases"}, True),
+    "only back": ({"3", "4"}, True),
+}
+
+
+def learning_by_hand(model: nn.Module, freeze: str) -> set[str]:
+    named, only = NAMED[freeze]
+    return {
+        name
+        for name, _ in model.named_parameters()
+        if not name.startswith("pooler.") and bool(parts_by_hand(name) & named) == only
+    }
+
+
+@pytest.mark.parametrize("freeze", NAMED)
+def test_names_are_those_a_reader_would_pick(any_tiny_encoder, freeze):
+    assert trainable_names(any_tiny_encoder.model, freeze) == learning_by_hand(any_tiny_encoder.model, freeze)
+
+
+def test_biases_alone(any_tiny_encoder):
+    model = any_tiny_encoder.model
+    biases = {name for name, _ in model.named_parameters() if name.endswith(".bias") and not name.startswith("pooler.")}
+    if model.config.model_type == "modernbert":  # which has none
+        with pytest.raises(ConfigError, match="'only biases' leaves nothing to train in ModernBertModel"):
+            trainable_names(model, "only biases")
+    else:
+        assert trainable_names(model, "only biases") == biases
+
+
+@pytest.mark.parametrize("freeze", ["none", "front", "back", "embeddings"])
 def test_one_step_moves_exactly_what_learns(any_tiny_encoder, freeze):
     encoder = any_tiny_encoder
     model, inputs = encoder.model, inputs_of(encoder)
@@ -114,7 +170,7 @@ def test_one_step_moves_exactly_what_learns(any_tiny_encoder, freeze):
     (state * weights)[inputs["attention_mask"].bool()].sum().backward()
     optimiser.step()
     moved = {n for n, p in model.named_parameters() if not torch.equal(p, before[n])}
-    expected = {n for n in before if not frozen_by_hand(n, freeze)}
+    expected = learning_by_hand(model, freeze)
     assert names == expected
     assert moved == expected
     with torch.no_grad():
@@ -122,6 +178,58 @@ def test_one_step_moves_exactly_what_learns(any_tiny_encoder, freeze):
     assert same == {"none": set(), "back": set(), "embeddings": {0}, "front": {0, 2}}[freeze]
 
 
-def test_unknown_freeze_is_refused(tiny_encoder):
-    with pytest.raises(ConfigError, match="'lower' is unknown; expected one of none, front, back, embeddings"):
-        trainable_names(tiny_encoder.model, "lower")
+def test_gradual_unfreezing_opens_from_the_top(any_tiny_encoder):
+    model = any_tiny_encoder.model
+    every = {name for name, _ in model.named_parameters() if not name.startswith("pooler.")}
+    closed_at = {
+        0: {"embeddings", "below", "1", "2", "3"},
+        9: {"embeddings", "below", "1", "2", "3"},
+        10: {"embeddings", "below", "1", "2"},
+        20: {"embeddings", "below", "1"},
+        30: {"embeddings"},
+        39: {"embeddings"},
+        40: set(),
+        1000: set(),
+    }
+    for step, closed in closed_at.items():
+        wanted = {name for name in every if not parts_by_hand(name) & closed}
+        assert trainable_names(model, "gradual 10", step) == wanted, step
+    assert trainable_names(model, "gradual 10") == every
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lower", "'lower' is unknown; expected none, all, front"),
+        ("fornt", "did you mean 'front'"),
+        ("only", "'only' is unknown"),
+        ("", "'' is unknown"),
+        ("blocks 0-2", "counted from 1, block k's output being layer k; layer 0 is 'embeddings'"),
+        ("blocks 3-5", "there is no block 5: the encoder has blocks 1 to 4"),
+        ("blocks 3-2", "'3-2' runs backwards; write blocks 2-3"),
+        ("blocks", "'' is no block number"),
+        ("blocks 1,,2", "'' is no block number"),
+        ("blocks two", "'two' is no block number or span of them; write blocks 1-3,5"),
+        ("only none", "'none' stands alone"),
+        ("front+all", "'all' stands alone"),
+        ("gradual", "'gradual' stands alone|is unknown"),
+        ("gradual soon", "'soon' is no number of steps"),
+        ("gradual 0", "'0' is no number of steps"),
+        ("embeddings+front+back", "leaves nothing to train in BertModel"),
+    ],
+)
+def test_faulty_freezes_say_what_is_wrong(tiny_encoder, text, message):
+    with pytest.raises(ConfigError, match=re.escape(message) if "|" not in message else message) as caught:
+        trainable_names(tiny_encoder.model, text)
+    assert f"freeze = {text!r}" in str(caught.value)
+
+
+def test_blocks_are_written_as_they_are_read():
+    for numbers in ({1}, {1, 2, 3}, {2, 4, 5, 6, 12}, set(range(1, 13))):
+        assert parse_freeze(blocks_text(numbers), 12).blocks == numbers
+    assert blocks_text([5, 1, 2, 3]) == "blocks 1-3,5"
+
+
+def test_half_is_rounded_down():
+    assert parse_freeze("front", 5).blocks == {1, 2}
+    assert parse_freeze("back", 5).blocks == {3, 4, 5}

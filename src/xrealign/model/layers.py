@@ -11,8 +11,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from xrealign.errors import ConfigError
+from xrealign.model.freezing import Freeze, parse_freeze
 
-FREEZES = ("none", "front", "back", "embeddings")
+_ATTENTIONS = ("attention", "attn", "self_attn", "self_attention")
 # DeBERTa-v2: the norm of its relative positions and the convolution beside its first block feed the lower blocks.
 _BELOW_THE_BLOCKS = ("encoder.LayerNorm.", "encoder.conv.")
 
@@ -75,31 +76,71 @@ def hidden_state(model: nn.Module, layer: int, inputs: dict[str, Tensor]) -> Ten
     raise ConfigError(f"{type(model).__name__} never ran its block {layer}: this kind of encoder is not supported")
 
 
-def trainable_names(model: nn.Module, freeze: str) -> frozenset[str]:
-    """Names of the parameters that learn under ``freeze``; the pooler never does, as no loss reads it.
+def trainable_names(model: nn.Module, freeze: str | Freeze, step: int | None = None) -> frozenset[str]:
+    """Names of the parameters that learn under ``freeze`` (`xrealign.model.freezing`); the pooler never does.
 
-    ``front`` freezes the embeddings and the lower half of the blocks (block index < n // 2), so that the state at
-    layer n // 2 stays what it was; ``back`` the upper half, ``embeddings`` the embeddings alone. AlignFreeze (Bakos
-    et al. 2025, arXiv 2502.12959) with one departure: its published front-freeze leaves the embeddings trainable,
-    here they are frozen with the blocks that read them.
+    No loss reads the pooler. What feeds the lower blocks besides the embeddings (DeBERTa's norm of relative positions
+    and its convolution) goes with the embeddings and block 1 where both are named.
+
+    Args:
+        step: of gradual unfreezing: what learns at this step (0 the first); None is all that learns in the end.
 
     Raises:
-        ConfigError: ``freeze`` is not one of the four.
+        ConfigError: ``freeze`` is not understood, or it leaves nothing to train although it names what should learn.
     """
-    if freeze not in FREEZES:
-        raise ConfigError(f"freeze = {freeze!r} is unknown; expected one of {', '.join(FREEZES)}")
     blocks = find_blocks(model)
-    half = len(blocks) // 2
-    chosen = {"none": [], "embeddings": [], "front": blocks[:half], "back": blocks[half:]}[freeze]
-    in_blocks = {id(p) for block in blocks for p in block.parameters()}
-    frozen = {id(p) for block in chosen for p in block.parameters()}
-    if freeze in ("front", "embeddings"):
-        frozen |= {id(p) for name, p in model.named_parameters() if id(p) not in in_blocks and "embed" in name}
-    if freeze == "front":
-        frozen |= {id(p) for name, p in model.named_parameters() if name.startswith(_BELOW_THE_BLOCKS)}
-    return frozenset(
-        name for name, p in model.named_parameters() if id(p) not in frozen and not name.startswith("pooler.")
-    )
+    parsed = parse_freeze(freeze, len(blocks)) if isinstance(freeze, str) else freeze
+    everything = frozenset(name for name, _ in model.named_parameters() if not name.startswith("pooler."))
+    if parsed.every is not None:
+        opened = len(blocks) if step is None else min(step // parsed.every, len(blocks))
+        closed = Freeze(frozenset(range(1, len(blocks) - opened)), frozenset({"embeddings"}))
+        return everything if opened == len(blocks) else everything - _named(model, blocks, closed)
+    named = _named(model, blocks, parsed)
+    learning = everything & named if parsed.only else everything - named
+    if not learning and named | parsed.parts:
+        raise ConfigError(
+            f"freeze = {freeze!r} leaves nothing to train in {type(model).__name__}; write freeze = 'all' if only "
+            "what is put on top of the encoder should learn"
+        )
+    return learning
+
+
+def _named(model: nn.Module, blocks: list[nn.Module], freeze: Freeze) -> frozenset[str]:
+    """Names of the parameters in the blocks and parts that ``freeze`` names."""
+    block_of = {id(p): number for number, block in enumerate(blocks, 1) for p in block.parameters()}
+    sublayers = freeze.parts & {"attention", "feed-forward"}
+    attention = {id(p) for block in blocks for p in _attention(block).parameters()} if sublayers else set()
+    norms = {
+        id(p)
+        for module in model.modules()
+        if "norm" in type(module).__name__.lower() and not list(module.children())
+        for p in module.parameters(recurse=False)
+    }
+    below = {"embeddings"} <= freeze.parts and 1 in freeze.blocks
+    names = set()
+    for name, p in model.named_parameters():
+        number = block_of.get(id(p))
+        is_a = {
+            "embeddings": number is None and "embed" in name,
+            "attention": id(p) in attention and id(p) not in norms,
+            "feed-forward": number is not None and id(p) not in attention | norms,
+            "norms": id(p) in norms,
+            "biases": name.endswith(".bias"),
+        }
+        if (
+            number in freeze.blocks
+            or any(is_a[part] for part in freeze.parts)
+            or (below and name.startswith(_BELOW_THE_BLOCKS))
+        ):
+            names.add(name)
+    return frozenset(names)
+
+
+def _attention(block: nn.Module) -> nn.Module:
+    found = [child for name, child in block.named_children() if name in _ATTENTIONS]
+    if len(found) != 1:
+        raise ConfigError(f"a block of this encoder ({type(block).__name__}) has no attention under a known name")
+    return found[0]
 
 
 def only_train(model: nn.Module, names: frozenset[str]) -> None:
