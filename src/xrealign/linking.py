@@ -20,7 +20,8 @@ def make_align(config: Config, corpus: Path, out: Path) -> Facts:
     import pyarrow.parquet as pq
 
     from xrealign.align.aligned import AlignedTexts, write_aligned
-    from xrealign.model.words import segmentation_name, word_spans
+    from xrealign.model.words import word_spans
+    from xrealign.segment import segmentation_name
 
     table = pq.read_table(corpus / "pairs.parquet").to_pydict()
     encoder = open_encoder(config)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from xrealign.errors import ConfigError
 from xrealign.language import Language
-from xrealign.segment import WITHOUT_BLANKS, spans_by_blanks
+from xrealign.segment import find_spans, rule_of
 
 WORD_POOLINGS = ("first", "mean", "sum")
 
@@ -80,9 +80,9 @@ class TextBatch:
 
 
 def word_spans(texts: Sequence[str], language: Language, tokenizer: Any) -> list[np.ndarray[Any, Any]]:
-    """Words of each text as (W, 2) character spans: by blanks, or the tokenizer's subwords in scripts without."""
-    if language.script not in WITHOUT_BLANKS:
-        return [spans_by_blanks(text) for text in texts]
+    """Words of each text as (W, 2) character spans: `find_spans`, or the tokenizer's subwords where it has no rule."""
+    if rule_of(language) != "none":
+        return [find_spans(text, language) for text in texts]
     if not texts:
         return []  # which a tokenizer refuses
     encodings = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
@@ -93,11 +93,6 @@ def word_spans(texts: Sequence[str], language: Language, tokenizer: Any) -> list
         # Subwords that share characters (a lone word mark, the bytes of one character) make one word.
         spans.append(rows[np.append(rows[1:, 0] >= rows[:-1, 1], True)[: len(rows)]])
     return spans
-
-
-def segmentation_name(language: Language) -> str:
-    """How `word_spans` finds words in this language, for manifests."""
-    return "subwords" if language.script in WITHOUT_BLANKS else "blanks"
 
 
 def encode_texts(
@@ -201,6 +196,11 @@ def pool_sentences(hidden: Tensor, mask: Tensor) -> Tensor:
     """Mean over the subwords of each sentence, special ones included. *Shape:* (S, T, D), (S, T) → (S, D)"""
     summed = torch.bmm(mask[:, None, :].to(hidden.dtype), hidden)[:, 0]
     return summed / mask.sum(1, keepdim=True).to(hidden.dtype)
+
+
+def pool_first(hidden: Tensor) -> Tensor:
+    """State of the first subword of each sentence, the tokenizer's ``[CLS]`` or ``<s>``. *Shape:* (S, T, D) → (S, D)"""
+    return hidden[:, 0]
 
 
 def mean_words(words: Tensor, batch: TextBatch, sentences: int) -> Tensor:
