@@ -6,11 +6,17 @@ import gzip
 import lzma
 import os
 import stat
+import sys
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 from xrealign.errors import DataError
 from xrealign.textio import nfc, read_lines, write_atomic
@@ -23,7 +29,9 @@ def test_nfc_is_unicodes(text):
     assert nfc(text) == unicodedata.normalize("NFC", text)
 
 
-@pytest.mark.parametrize(("suffix", "pack"), [(".txt", bytes), (".gz", gzip.compress), (".xz", lzma.compress)])
+@pytest.mark.parametrize(
+    ("suffix", "pack"), [(".txt", bytes), (".gz", gzip.compress), (".xz", lzma.compress), (".zst", zstd.compress)]
+)
 def test_lines_are_numbered_normalised_and_only_ended_by_newlines(tmp_path, suffix, pack):
     path = tmp_path / f"text{suffix}"
     path.write_bytes(pack(f"\ufeffone\r\n{DECOMPOSED}\n\na\u2028b\x0bc\x85d\re\n\ufefflast".encode()))
@@ -47,7 +55,14 @@ def test_an_empty_file_has_no_lines(tmp_path):
         (b"one\ntw\xff\n", 2, "byte 0xff is not UTF-8; save the file as UTF-8"),
         (b"one\ntwo\n\xc3", 3, "byte 0xc3 is not UTF-8"),
         (b"\xed\xa0\x80", 1, "byte 0xed is not UTF-8"),
-        (b"one\n\0\n", 2, "NUL character in text; is this a binary file?"),
+        (b"one\n\0\n", 2, "NUL character in text; is this a binary file, or UTF-16?"),
+        ("one".encode("utf-16"), 1, "byte 0xff is not UTF-8; it begins like UTF-16"),
+        ("one".encode("utf-16-le"), 1, "NUL character in text; is this a binary file, or UTF-16?"),
+        (b"one\n\xff\xfe\n", 2, "byte 0xff is not UTF-8; save the file as UTF-8"),
+        (gzip.compress(b"one"), 1, "byte 0x8b is not UTF-8; it begins like gzip: give the file a name that ends in"),
+        (lzma.compress(b"one"), 1, "byte 0xfd is not UTF-8; it begins like xz"),
+        (zstd.compress(b"one"), 1, "byte 0xb5 is not UTF-8; it begins like Zstandard"),
+        (b"PK\x03\x04\x14\0\0", 1, "NUL character in text; it begins like a zip archive: unpack it"),
     ],
 )
 def test_faults_have_a_place(tmp_path, content, line, told):
@@ -62,7 +77,8 @@ def test_faults_have_a_place(tmp_path, content, line, told):
 @pytest.mark.parametrize(
     ("name", "content"),
     [("none.txt", None), ("cut.gz", gzip.compress(b"abc" * 999)[:-9]), ("cut.xz", lzma.compress(b"abc" * 999)[:-9]),
-     ("plain.gz", b"text"), ("plain.xz", b"text"), ("bits.gz", gzip.compress(b"a" * 99)[:12] + b"\xff" * 20)],
+     ("cut.zst", zstd.compress(b"abc" * 999)[:-9]), ("plain.gz", b"text"), ("plain.xz", b"text"),
+     ("plain.zst", b"text"), ("garbage.gz", gzip.compress(b"abc") + b"more"), ("bits.gz", gzip.compress(b"a" * 99)[:12] + b"\xff" * 20)],
 )  # fmt: skip
 def test_files_that_cannot_be_read_are_told(tmp_path, name, content):
     if content is not None:
