@@ -29,9 +29,10 @@ def test_nfc_is_unicodes(text):
     assert nfc(text) == unicodedata.normalize("NFC", text)
 
 
-@pytest.mark.parametrize(
-    ("suffix", "pack"), [(".txt", bytes), (".gz", gzip.compress), (".xz", lzma.compress), (".zst", zstd.compress)]
-)
+PACKED = [(".txt", bytes), (".gz", gzip.compress), (".xz", lzma.compress), (".zst", zstd.compress)]
+
+
+@pytest.mark.parametrize(("suffix", "pack"), PACKED)
 def test_lines_are_numbered_normalised_and_only_ended_by_newlines(tmp_path, suffix, pack):
     path = tmp_path / f"text{suffix}"
     path.write_bytes(pack(f"\ufeffone\r\n{DECOMPOSED}\n\na\u2028b\x0bc\x85d\re\n\ufefflast".encode()))
@@ -76,10 +77,14 @@ def test_faults_have_a_place(tmp_path, content, line, told):
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("none.txt", None), ("cut.gz", gzip.compress(b"abc" * 999)[:-9]), ("cut.xz", lzma.compress(b"abc" * 999)[:-9]),
-     ("cut.zst", zstd.compress(b"abc" * 999)[:-9]), ("plain.gz", b"text"), ("plain.xz", b"text"),
-     ("plain.zst", b"text"), ("garbage.gz", gzip.compress(b"abc") + b"more"), ("bits.gz", gzip.compress(b"a" * 99)[:12] + b"\xff" * 20)],
-)  # fmt: skip
+    [
+        ("none.txt", None),
+        *((f"cut{suffix}", pack(b"abc" * 999)[:-9]) for suffix, pack in PACKED[1:]),
+        *((f"plain{suffix}", b"text") for suffix, _ in PACKED[1:]),
+        ("garbage.gz", gzip.compress(b"abc") + b"more"),
+        ("bits.gz", gzip.compress(b"a" * 99)[:12] + b"\xff" * 20),
+    ],
+)
 def test_files_that_cannot_be_read_are_told(tmp_path, name, content):
     if content is not None:
         (tmp_path / name).write_bytes(content)
