@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,21 @@ class Dictionary:
         return Dictionary(self.tgt, self.src, entries, self.origin, self.dropped)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PhrasePairs:
+    """Words and phrases and their translations as a file has them.
+
+    Attributes:
+        pairs: source and target side, each with single blanks between the words of a phrase; no pair twice.
+        origin: name of the file.
+        dropped: entries left out, counted by reason.
+    """
+
+    pairs: tuple[tuple[str, str], ...]
+    origin: str
+    dropped: Mapping[str, int]
+
+
 def is_one_word(text: str, language: Language) -> bool:
     """Whether ``text`` is a single word: no blank in it, and in scripts with blanks nothing but the word."""
     if language.script in WITHOUT_BLANKS:
@@ -77,6 +92,28 @@ def _collect(
     return Dictionary(src, tgt, entries, origin, dropped)
 
 
+def _columns(
+    path: str | Path, most_malformed: int, dropped: Counter[str], blanks: bool = False
+) -> Iterator[tuple[str, str]]:
+    """Both columns of each line; ``blanks``: if the first line has no tab, columns are separated by white space."""
+    separator: str | None = "\t"
+    for number, line in read_lines(path):
+        if number == 1 and blanks and "\t" not in line and len(line.split()) == 2:
+            separator = None
+        columns = [column.strip() for column in line.split(separator)]
+        if len(columns) == 2 and all(columns):
+            yield columns[0], columns[1]
+            continue
+        dropped["malformed line"] += 1
+        if dropped["malformed line"] > most_malformed:
+            after = f" ({most_malformed} malformed lines were skipped before it)" if most_malformed else ""
+            if len(columns) != 2:
+                gap = "tab" if separator else "blank"
+                raise DataError(f"{len(columns)} columns, expected 2: word, {gap}, translation{after}", path, number)
+            side = "word" if not columns[0] else "translation"
+            raise DataError(f"the {side} is empty; fill it in or remove the line{after}", path, number)
+
+
 def read_dictionary(path: str | Path, src: Language, tgt: Language, most_malformed: int = 0) -> Dictionary:
     """A dictionary from a file of two tab-separated columns, source word and translation; one pair a line.
 
@@ -94,25 +131,39 @@ def read_dictionary(path: str | Path, src: Language, tgt: Language, most_malform
             the line. Or no pair is left.
     """
     dropped: Counter[str] = Counter()
-
-    def pairs() -> Iterable[tuple[str, str]]:
-        for number, line in read_lines(path):
-            columns = [column.strip() for column in line.split("\t")]
-            if len(columns) == 2 and all(columns):
-                yield columns[0], columns[1]
-                continue
-            dropped["malformed line"] += 1
-            if dropped["malformed line"] > most_malformed:
-                after = f" ({most_malformed} malformed lines were skipped before it)" if most_malformed else ""
-                if len(columns) != 2:
-                    raise DataError(f"{len(columns)} columns, expected 2: word, tab, translation{after}", path, number)
-                side = "word" if not columns[0] else "translation"
-                raise DataError(f"the {side} is empty; fill it in or remove the line{after}", path, number)
-
-    dictionary = _collect(pairs(), src, tgt, Path(path).name, dropped)
+    dictionary = _collect(_columns(path, most_malformed, dropped), src, tgt, Path(path).name, dropped)
     if not dictionary.translations:
         raise DataError("no pair of single words in it", path)
     return dictionary
+
+
+def read_phrase_pairs(path: str | Path, reverse: bool = False, most_malformed: int = 0) -> PhrasePairs:
+    """Every pair of a dictionary file, phrases of several words and identical sides too, for the dictionary aligner.
+
+    One pair a line in two tab-separated columns, source and then target. A file whose first line has no tab but two
+    words is read as columns separated by blanks, the form of the MUSE dictionaries (Lample et al. 2018, arXiv
+    1710.04087).
+
+    Args:
+        path: the file, plain, ``.gz`` or ``.xz``.
+        reverse: the target comes first.
+        most_malformed: as for `read_dictionary`.
+
+    Raises:
+        DataError: as for `read_dictionary`; or there is no pair in it.
+    """
+    dropped: Counter[str] = Counter()
+    found: dict[tuple[str, str], tuple[str, str]] = {}
+    for left, right in _columns(path, most_malformed, dropped, blanks=True):
+        src, tgt = (" ".join(side.split()) for side in ((right, left) if reverse else (left, right)))
+        folded = src.casefold(), tgt.casefold()
+        if folded in found:
+            dropped["repeated"] += 1
+        else:
+            found[folded] = src, tgt
+    if not found:
+        raise DataError("no pairs in it; expected lines of word, tab, translation", path)
+    return PhrasePairs(tuple(found.values()), Path(path).name, dropped)
 
 
 def _keyword_concepts(language: Language, held: Collection[str]) -> dict[str, set[str]]:
