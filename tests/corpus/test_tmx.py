@@ -1,21 +1,33 @@
-"""Translation memories."""
+"""Translation memories: what is text, what is refused, and that memory stays flat."""
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import lzma
+import re
+import sys
+import tracemalloc
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from xrealign.corpus.tmx import read_tmx
+from xrealign.corpus.tmx import LONGEST_SEGMENT, read_tmx, read_units
 from xrealign.errors import DataError
 from xrealign.language import parse_language
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 ENG, SPA, LUG = (parse_language(code) for code in ("eng", "spa", "lug"))
 HEAD = '<?xml version="1.0" encoding="UTF-8"?><tmx version="1.4"><header/><body>'
 UNITS = """<tu tuid="x:1"><prop type="note">n</prop><tuv xml:lang="en"><seg>Is it a caf&#101;&#769; &amp; bar?
  </seg></tuv><tuv xml:lang="es-LA"><seg>¿Es un <bpt i="1"/>bar?</seg></tuv></tu>
 <tu><tuv xml:lang="en"><seg>Yes</seg></tuv><tuv xml:lang="es-LA"><seg>Sí</seg></tuv></tu>"""
+PAIRS = [("x:1", "Is it a café & bar?", "¿Es un bar?"), ("2", "Yes", "Sí")]
 
 
 def write(path: Path, units: str) -> Path:
@@ -23,49 +35,141 @@ def write(path: Path, units: str) -> Path:
     return path
 
 
-def test_units(tmp_path: Path) -> None:
+def pairs_of(path: Path) -> list[tuple[str, str, str]]:
+    return [(pair.id, pair.src, pair.tgt) for pair in read_tmx(path, ENG, SPA)]
+
+
+def test_units_plain_and_packed(tmp_path: Path) -> None:
     path = write(tmp_path / "m.tmx", UNITS)
-    expected = [("x:1", "Is it a café & bar?", "¿Es un bar?"), ("2", "Yes", "Sí")]
-    assert [(p.id, p.src, p.tgt) for p in read_tmx(path, ENG, SPA)] == expected
+    assert pairs_of(path) == PAIRS
+    for suffix, pack in ((".gz", gzip.compress), (".xz", lzma.compress), (".zst", zstd.compress)):
+        packed = tmp_path / f"m.tmx{suffix}"
+        packed.write_bytes(pack(path.read_bytes()))
+        assert pairs_of(packed) == PAIRS
     with zipfile.ZipFile(tmp_path / "m.tmx.zip", "w") as archive:
         archive.write(path, "../../m.tmx")
         archive.writestr("__MACOSX/._m.tmx", b"junk")
-    assert [(p.id, p.src, p.tgt) for p in read_tmx(tmp_path / "m.tmx.zip", ENG, SPA)] == expected
+    assert pairs_of(tmp_path / "m.tmx.zip") == PAIRS
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "iso-8859-1"])
+def test_encodings_are_those_the_file_declares(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "m.tmx"
+    declared = encoding.removesuffix("-sig").upper()
+    path.write_bytes(f"{HEAD.replace('UTF-8', declared)}{UNITS}</body></tmx>".encode(encoding))
+    assert pairs_of(path) == PAIRS
+
+
+def test_units_as_they_come(tmp_path: Path) -> None:
+    """Lines, codes as written, code of other programs left out, a document type that is only named."""
+    path = tmp_path / "m.tmx"
+    segment = '<hi>Press</hi> <bpt i="1">&lt;b></bpt>OK<ept i="1">&lt;/b></ept><ph>{0}<sub>alt</sub></ph>\n\t now'
+    path.write_text(
+        '<?xml version="1.0"?>\n<!DOCTYPE tmx SYSTEM "tmx14.dtd">\n<tmx version="1.4"><header><note>x</note></header>'
+        f'<body>\n<tu><tuv lang="EN-us"><seg>{segment}</seg></tuv><tuv xml:lang="xx-none"><seg/></tuv></tu>\n\n'
+        '<tu tuid="b"><note>no text</note></tu></body></tmx>',
+        "utf-8",
+    )
+    digest = hashlib.sha256()
+    first, second = read_units(path, digest)
+    assert first.segments == (("EN-us", "Press OK now"), ("xx-none", ""))
+    assert (first.number, first.line, first.identifier, first.languages) == (1, 4, "1", "EN-us, xx-none")
+    assert (first.text_in(ENG), first.text_in(SPA)) == ("Press OK now", None)
+    assert (second.number, second.line, second.identifier, second.segments) == (2, 7, "b", ())
+    assert digest.hexdigest() == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(
-    ("units", "words"),
+    ("units", "told"),
     [
-        (UNITS.replace("es-LA", "fr"), r"unit x:1: no segment in spa_Latn; its languages are en, fr"),
-        (UNITS.replace("Sí", " "), r"unit 2: the segment in spa_Latn is empty"),
-        (UNITS + UNITS, r"tuid 'x:1' was there before"),
-        ("<tu>", r"cannot be read as TMX: mismatched tag"),
-        ("", "no translation units"),
+        (UNITS.replace("es-LA", "fr"), r":1: unit x:1: no segment in spa_Latn; its languages are en, fr"),
+        (UNITS.replace("Sí", " "), r":3: unit 2: the segment in spa_Latn is empty"),
+        (UNITS.replace("Sí", "x " * LONGEST_SEGMENT), r":3: unit 2: a segment of more than 100000 characters"),
+        (UNITS + UNITS, r":3: unit 3: tuid 'x:1' was there before"),
+        (UNITS + "\n<tu>", r":4: cannot be read as TMX: mismatched tag"),
+        (UNITS + "\n&nbsp;", r":4: cannot be read as TMX: undefined entity"),
+        (UNITS + "\n\x01", r":4: cannot be read as TMX: not well-formed"),
+        ("", ": no translation units"),
     ],
 )
-def test_faults_are_named(tmp_path: Path, units: str, words: str) -> None:
-    with pytest.raises(DataError, match=rf"m\.tmx: .*{words}"):
+def test_faults_are_named(tmp_path: Path, units: str, told: str) -> None:
+    with pytest.raises(DataError, match=rf"m\.tmx{told}"):
         read_tmx(write(tmp_path / "m.tmx", units), ENG, SPA)
 
 
-def test_archives_with_none_or_two(tmp_path: Path) -> None:
+WHOLE = f"{HEAD}{UNITS}</body></tmx>".encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("m.tmx", None, "cannot be read: No such file"),
+        ("m.tmx", b"", ":1: cannot be read as TMX: no element found"),
+        ("m.tmx", WHOLE[:-20], ":3: cannot be read as TMX: unclosed token"),
+        ("m.tmx", b"<html><body/></html>", ":1: is no TMX: its root is <html>, expected <tmx>"),
+        ("m.tmx", b"a\tb\n", ":1: cannot be read as TMX: syntax error"),
+        ("m.tmx", WHOLE.replace("Sí".encode(), b"S\xff"), ":3: cannot be read as TMX: not well-formed (invalid token)"),
+        ("m.tmx", WHOLE.replace(b"UTF-8", b"KLINGON"), ":1: cannot be read as TMX: unknown encoding: KLINGON; save it"),
+        ("m.tmx", WHOLE.replace(b"UTF-8", b"GB18030"), ":1: cannot be read as TMX: multi-byte encodings are not"),
+        ("m.tmx", WHOLE.decode().encode("utf-16-le"), ":1: cannot be read as TMX: encoding specified"),
+        ("m.tmx.gz", gzip.compress(WHOLE)[:-9], "cannot be read: Compressed file ended"),
+        ("m.tmx.xz", WHOLE, "cannot be read: Input format not supported"),
+        ("m.tmx.zst", zstd.compress(WHOLE)[:-9], "cannot be read: Compressed file ended"),
+        ("m.tmx.zip", WHOLE, "cannot be read: File is not a zip file"),
+    ],
+)
+def test_files_that_cannot_be_read_are_told(tmp_path: Path, name: str, content: bytes | None, told: str) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=re.escape(told)) as raised:
+        read_tmx(path, ENG, SPA)
+    assert str(raised.value).startswith(str(path))
+
+
+def test_archives_with_none_and_damaged_ones(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "m.zip", "w") as archive:
         archive.writestr("a.txt", b"")
     with pytest.raises(DataError, match=r"holds 0 \.tmx files, expected 1"):
         read_tmx(tmp_path / "m.zip", ENG, LUG)
-    (tmp_path / "m.zip").write_bytes(b"not a zip")
-    with pytest.raises(DataError, match="cannot be read as TMX"):
+    with zipfile.ZipFile(tmp_path / "m.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.tmx", WHOLE * 50)
+    data = bytearray((tmp_path / "m.zip").read_bytes())
+    data[60:64] = b"\xff\xff\xff\xff"
+    (tmp_path / "m.zip").write_bytes(data)
+    with pytest.raises(DataError, match="cannot be read"):
         read_tmx(tmp_path / "m.zip", ENG, LUG)
 
 
-def test_entities_are_not_blown_up(tmp_path: Path) -> None:
-    """The billion-laughs attack ends in an error, not in an exhausted memory."""
-    entities = '<!ENTITY a0 "ha">' + "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10))
+BOMB = '<!ENTITY a0 "ha">' + "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10))
+
+
+@pytest.mark.parametrize(
+    ("doctype", "entity", "told"),
+    [
+        (f"tmx [{BOMB}]", "&a9;", "declares a document type of its own"),
+        ('tmx [<!ENTITY x SYSTEM "file:///etc/hostname">]', "&x;", "declares a document type of its own"),
+        ('tmx [<!ENTITY % p SYSTEM "file:///etc/hostname"> %p;]', "", "declares a document type of its own"),
+        ('tmx SYSTEM "tmx14.dtd"', "&x;", "entity &x; is declared nowhere in the file"),
+    ],
+)
+def test_entities_are_neither_blown_up_nor_fetched(tmp_path: Path, doctype: str, entity: str, told: str) -> None:
     path = tmp_path / "m.tmx"
     path.write_text(
-        f'<?xml version="1.0"?><!DOCTYPE tmx [{entities}]><tmx><body><tu><tuv xml:lang="en"><seg>&a9;</seg></tuv></tu>'
+        f'<?xml version="1.0"?>\n<!DOCTYPE {doctype}>\n<tmx><body><tu><tuv xml:lang="en"><seg>{entity}</seg></tuv></tu>'
         "</body></tmx>",
         "utf-8",
     )
-    with pytest.raises(DataError, match="cannot be read as TMX"):
-        read_tmx(path, ENG, SPA)
+    with pytest.raises(DataError, match=rf"m\.tmx:[23]: {re.escape(told)}"):
+        list(read_units(path))
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    peaks = []
+    for units in (1_000, 5_000):
+        path = write(tmp_path / "m.tmx", UNITS.partition("\n<tu>")[0] * units)
+        tracemalloc.start()
+        assert sum(1 for _ in read_units(path)) == units
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0] < 2e6, peaks
