@@ -6,6 +6,7 @@ Layer k is Hugging Face's ``hidden_states[k]``: 0 = embeddings, k = output of bl
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import Tensor, nn
@@ -76,6 +77,27 @@ def hidden_state(model: nn.Module, layer: int, inputs: dict[str, Tensor]) -> Ten
     raise ConfigError(f"{type(model).__name__} never ran its block {layer}: this kind of encoder is not supported")
 
 
+def hidden_states(model: nn.Module, layers: Iterable[int], inputs: dict[str, Tensor]) -> dict[int, Tensor]:
+    """States at several layers in one pass, by layer, *Shape:* (S, T, D) each. Blocks above the highest are not run."""
+    blocks, wanted = find_blocks(model), sorted(set(layers))
+    found: dict[int, Tensor] = {}
+
+    def keep(layer: int) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
+        def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            found[layer] = args[0] if args else kwargs["hidden_states"]
+
+        return hook
+
+    handles = [blocks[layer].register_forward_pre_hook(keep(layer), with_kwargs=True) for layer in wanted[:-1]]
+    try:
+        for top in wanted[-1:]:
+            found[top] = hidden_state(model, top, inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
 def trainable_names(model: nn.Module, freeze: str | Freeze, step: int | None = None) -> frozenset[str]:
     """Names of the parameters that learn under ``freeze`` (`xrealign.model.freezing`); the pooler never does.
 
@@ -103,6 +125,23 @@ def trainable_names(model: nn.Module, freeze: str | Freeze, step: int | None = N
             "what is put on top of the encoder should learn"
         )
     return learning
+
+
+def unfreezing(model: nn.Module, freeze: str, prefix: str = "") -> Callable[[int], frozenset[str]] | None:
+    """What learns at each step of gradual unfreezing, as a pure function of it; None where nothing is gradual.
+
+    Args:
+        prefix: put before every name, for a model that is part of another.
+    """
+    blocks = len(find_blocks(model))
+    every = parse_freeze(freeze, blocks).every
+    if every is None:
+        return None
+    stages = [
+        frozenset(prefix + name for name in trainable_names(model, freeze, opened * every))
+        for opened in range(blocks + 1)
+    ]
+    return lambda step: stages[min(step // every, blocks)]
 
 
 def _named(model: nn.Module, blocks: list[nn.Module], freeze: Freeze) -> frozenset[str]:

@@ -2,14 +2,16 @@
 
     none:    [finetune]            before: [realign], [finetune]            during: [finetune + realign]
 
-Each objective brings its own stream, weight and set of trainable parameters, so that front-frozen realignment means
-the same before fine-tuning and beside it: its gradient alone is kept from the frozen blocks.
+Each objective brings its own stream, weight, turn and set of trainable parameters, so that front-frozen realignment
+means the same before fine-tuning and beside it: its gradient alone is kept from the frozen blocks. A step that is not
+finite is left out (`xrealign.train.guards`), a batch that does not fit is divided (`xrealign.train.micro`), collapse
+is watched (`xrealign.train.watch`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -19,11 +21,19 @@ from torch import Tensor, nn
 
 from xrealign.errors import ConfigError, TrainingError
 from xrealign.model.layers import only_train
-from xrealign.progress import track
+from xrealign.progress import say, track
 from xrealign.train.checkpoint import load_checkpoint, save_checkpoint
+from xrealign.train.guards import Row, make_row, not_finite, skipped_steps, stop_after_three
+from xrealign.train.micro import Pieces, cached_backward
 from xrealign.train.seeds import seed_torch
+from xrealign.train.watch import Measures, Watch, take, warnings_of
 
 LOG_EVERY = 10
+
+
+def every_step(step: int) -> int | None:
+    """The turn of an objective that takes part in all steps."""
+    return step
 
 
 @dataclass(frozen=True)
@@ -34,8 +44,13 @@ class Objective:
         name: names its column in the history and its dropout seeds.
         batch: the batch of a step, on the host; a pure function of the step.
         loss: a scalar from the model and the batch, already on the model's device.
-        trainable: names of the parameters its gradient reaches.
+        trainable: names of the parameters its gradient reaches; with ``trainable_at``, all that it ever reaches.
         weight: factor of the loss in the sum.
+        turn: its own number for a step of the phase (which ``batch`` and ``trainable_at`` get), None where it does
+            not take part.
+        trainable_at: what it reaches at one of its steps, for gradual unfreezing.
+        pieces: the same loss taken apart, so that a batch that does not fit into the memory can be divided.
+        items: what the batch of a step was made of (ids of pairs, say), for messages.
     """
 
     name: str
@@ -43,6 +58,14 @@ class Objective:
     loss: Callable[[nn.Module, Any], Tensor]
     trainable: frozenset[str]
     weight: float = 1.0
+    turn: Callable[[int], int | None] = every_step
+    trainable_at: Callable[[int], frozenset[str]] | None = None
+    pieces: Pieces | None = None
+    items: Callable[[int], Sequence[str]] | None = None
+
+    def reaches(self, turn: int) -> frozenset[str]:
+        """Names of the parameters its gradient reaches at its own step ``turn``."""
+        return self.trainable if self.trainable_at is None else self.trainable_at(turn)
 
 
 @dataclass(frozen=True)
@@ -58,6 +81,7 @@ class Phase:
         checkpoint_every: steps between checkpoints.
         faster: learning rate of parameters whose names start with a key, as a multiple of the schedule's: a new head
             has further to go than the encoder under it.
+        watch: measures of collapse and forgetting, or None.
     """
 
     name: str
@@ -70,6 +94,7 @@ class Phase:
     clip: float | None = None
     checkpoint_every: int = 100
     faster: Mapping[str, float] = field(default_factory=dict)
+    watch: Watch | None = None
 
 
 def rate_at(phase: Phase, step: int) -> float:
@@ -82,9 +107,26 @@ def rate_at(phase: Phase, step: int) -> float:
     return phase.learning_rate * (phase.steps - step) / max(1, phase.steps - warm)
 
 
-def unused_row_factor(phase: Phase) -> float:
-    """What weight decay alone makes of a parameter that never has a gradient: Π (1 − rate · decay)."""
-    return math.prod(1.0 - rate_at(phase, step) * phase.weight_decay for step in range(phase.steps))
+def unused_row_factor(phase: Phase, name: str | None = None, history: Sequence[Row] = ()) -> float:
+    """What weight decay alone makes of a row of a parameter whose gradient is always zero: Π (1 − rate · decay).
+
+    Args:
+        name: of the parameter: the product is over the steps whose objectives reach it; without it, over all.
+        history: of the phase as run, which tells the steps that were left out and where it ended early.
+    """
+    left_out = set(skipped_steps(history))
+    steps = history[-1]["step"] if history else phase.steps
+    multiple = _multiple(phase, name) if name is not None else 1.0
+    return math.prod(
+        1.0 - rate_at(phase, step) * multiple * phase.weight_decay
+        for step in range(steps)
+        if step + 1 not in left_out and (name is None or _reached(phase, name, step))
+    )
+
+
+def _reached(phase: Phase, name: str, step: int) -> bool:
+    turns = [(objective, objective.turn(step)) for objective in phase.objectives]
+    return any(turn is not None and name in objective.reaches(turn) for objective, turn in turns)
 
 
 def choose_precision(precision: str) -> str:
@@ -99,54 +141,70 @@ def choose_precision(precision: str) -> str:
     return "bf16" if precision == "bf16" or (precision == "auto" and has) else "no"
 
 
-def run_phase(model: nn.Module, phase: Phase, folder: Path, seed: int, precision: str = "auto") -> list[dict[str, Any]]:
+def run_phase(model: nn.Module, phase: Phase, folder: Path, seed: int, precision: str = "auto") -> list[Row]:
     """Trains ``model`` in place, going on from the newest checkpoint in ``folder`` if there is one.
 
-    Returns the history: a row every ten steps with the mean of each loss since the last row and the rate. On a CPU
-    the result is the same to the bit, however often the training was killed and run again.
+    Returns the history: a row every ten steps (and at checkpoints and measurings) with the mean of each loss since
+    the last row (None where there was no step), the rate and, where there is anything to tell: ``skipped`` (see
+    `make_row`), ``parts`` (into how many an objective's batches are divided), ``watch``, ``watch at start``,
+    ``warnings`` and ``stopped`` (why the phase ended early). On a CPU the result is the same to the bit, however
+    often the training was killed and run again.
 
     Raises:
-        TrainingError: a loss is not finite; the message names the steps.
+        TrainingError: three steps in a row with a loss or gradient that is not finite; or the memory is too small even
+            for single sentences. The message names steps and items.
     """
     from accelerate import Accelerator
 
     accelerator = Accelerator(mixed_precision=choose_precision(precision))
-    model.to(accelerator.device)
+    device = accelerator.device
+    model.to(device)
     learning = frozenset().union(*(objective.trainable for objective in phase.objectives))
     only_train(model, learning)
-    fused = accelerator.device.type in ("cpu", "cuda")
+    fused = device.type in ("cpu", "cuda")
     optimizer = torch.optim.AdamW(
-        _parameter_groups(model, phase),
-        lr=phase.learning_rate,
-        weight_decay=phase.weight_decay,
-        fused=fused,
+        _parameter_groups(model, phase), lr=phase.learning_rate, weight_decay=phase.weight_decay, fused=fused
     )
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    if not parameters:
+        raise TrainingError(f"{phase.name}: there is nothing to train: all weights are frozen and no head is on top")
     start, history = load_checkpoint(folder, model, optimizer)
-    sums = torch.zeros(len(phase.objectives), device=accelerator.device)
+    parts = dict(history[-1].get("parts", {})) if history else {}
+    before = history[0].get("watch at start") if history else take(phase.watch, model) if phase.watch else None
+    losses = torch.zeros(LOG_EVERY, len(phase.objectives) + 1, device=device)
     since = start
     model.train()
     for step in track(range(start, phase.steps), phase.name, total=phase.steps, done=start):
         rate = rate_at(phase, step)
         for group in optimizer.param_groups:
             group["lr"] = rate * group["multiple"]
-        for index, objective in enumerate(phase.objectives):
-            if len(phase.objectives) > 1:
-                only_train(model, objective.trainable)
-            seed_torch(seed, "dropout", phase.name, objective.name, step)
-            batch = objective.batch(step).to(accelerator.device)
-            with accelerator.autocast():
-                loss = objective.loss(model, batch)
-            accelerator.backward(loss * objective.weight)
-            sums[index] += loss.detach()
+        found = _all_gradients(model, phase, step, seed, accelerator, parts)
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
         if phase.clip is not None:
-            torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.grad is not None], phase.clip)
-        optimizer.step()
+            torch.nn.utils.clip_grads_with_norm_([p for p in parameters if p.grad is not None], phase.clip, norm)
+        flag = not_finite(list(found.values()), norm)
+        for place, loss in found.items():
+            losses[step - since, place] = loss
+        losses[step - since, -1] = norm
+        if fused:
+            optimizer.found_inf = flag  # type: ignore[attr-defined]
+            optimizer.step()
+        elif not bool(flag):
+            optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         done = step + 1
-        if done % LOG_EVERY == 0 or done == phase.steps or done % phase.checkpoint_every == 0:
-            history.append(_history_row(phase, sums, since, done, rate))
-            sums.zero_()
+        measuring = phase.watch is not None and done % phase.watch.every == 0
+        if done % LOG_EVERY == 0 or done == phase.steps or done % phase.checkpoint_every == 0 or measuring:
+            row = _history_row(phase, losses[: done - since].tolist(), since, rate)
+            row |= {"parts": dict(parts)} if parts else {}
+            row |= {"watch at start": before} if before is not None and not history else {}
+            row |= _watched(model, phase, before) if measuring and before is not None else {}
+            history.append(row)
+            stop_after_three(phase.name, history)
             since = done
+            if "stopped" in row:
+                break
         if done % phase.checkpoint_every == 0 and done < phase.steps:
             save_checkpoint(folder, done, model, optimizer, history)
     model.eval()
@@ -154,22 +212,107 @@ def run_phase(model: nn.Module, phase: Phase, folder: Path, seed: int, precision
     return history
 
 
+def _all_gradients(
+    model: nn.Module, phase: Phase, step: int, seed: int, accelerator: Any, parts: dict[str, int]
+) -> dict[int, Tensor]:
+    """Gradients of all objectives of a step; returns their losses by place. Divides what does not fit (``parts``)."""
+    while True:
+        found: dict[int, Tensor] = {}
+        failed: Objective | None = None
+        for place, objective in enumerate(phase.objectives):
+            if objective.turn(step) is None:
+                continue
+            try:
+                found[place] = _gradient(model, phase, objective, step, seed, accelerator, parts.get(objective.name, 1))
+            except torch.OutOfMemoryError:
+                failed = objective  # what is begun again below must find the memory free of this attempt
+                break
+        if failed is None:
+            return found
+        found.clear()
+        model.zero_grad(set_to_none=True)
+        if accelerator.device.type == "cuda":
+            torch.cuda.empty_cache()
+        parts[failed.name] = _more_parts(phase, failed, step, parts.get(failed.name, 1))
+
+
+def _gradient(
+    model: nn.Module, phase: Phase, objective: Objective, step: int, seed: int, accelerator: Any, parts: int
+) -> Tensor:
+    turn = objective.turn(step)
+    assert turn is not None
+    if len(phase.objectives) > 1 or objective.trainable_at is not None:
+        only_train(model, objective.reaches(turn))
+    names = ("dropout", phase.name, objective.name, step)
+    batch = objective.batch(turn)
+    if parts > 1 and objective.pieces is not None:
+        return cached_backward(
+            model,
+            batch,
+            objective.pieces,
+            parts,
+            device=accelerator.device,
+            weight=objective.weight,
+            reseed=lambda part: seed_torch(seed, *names, part),
+            context=accelerator.autocast,
+        )
+    seed_torch(seed, *names)
+    batch = batch.to(accelerator.device)
+    with accelerator.autocast():
+        loss = objective.loss(model, batch)
+    accelerator.backward(loss * objective.weight)
+    return loss.detach()
+
+
+def _more_parts(phase: Phase, objective: Objective, step: int, parts: int) -> int:
+    """Twice as many parts, said in one line.
+
+    Raises:
+        TrainingError: the batch cannot be divided (any further).
+    """
+    place = f"{phase.name}: the memory is too small at step {step + 1} for {objective.name!r}"
+    pieces, turn = objective.pieces, objective.turn(step)
+    batch = objective.batch(turn) if turn is not None else None
+    if pieces is None or len(pieces.split(batch, 2 * parts)) <= (len(pieces.split(batch, parts)) if parts > 1 else 1):
+        raise TrainingError(
+            f"{place}, and its batch cannot be divided any further; try a smaller batch_size or max_length, "
+            "precision = 'bf16', or freeze = 'embeddings'"
+        )
+    say(f"  {place}: from here on its batches are worked on in {2 * parts} parts, with the same negatives and loss")
+    return 2 * parts
+
+
+def _multiple(phase: Phase, name: str) -> float:
+    return next((m for prefix, m in phase.faster.items() if name.startswith(prefix)), 1.0)
+
+
 def _parameter_groups(model: nn.Module, phase: Phase) -> list[dict[str, Any]]:
     """Trainable parameters by the multiple of the learning rate they get."""
     groups: dict[float, list[nn.Parameter]] = {}
     for name, p in model.named_parameters():
         if p.requires_grad:
-            multiple = next((m for prefix, m in phase.faster.items() if name.startswith(prefix)), 1.0)
-            groups.setdefault(multiple, []).append(p)
+            groups.setdefault(_multiple(phase, name), []).append(p)
     return [{"params": members, "multiple": multiple} for multiple, members in groups.items()]
 
 
-def _history_row(phase: Phase, sums: Tensor, since: int, done: int, rate: float) -> dict[str, Any]:
-    means = (sums / max(1, done - since)).tolist()
-    bad = [o.name for o, mean in zip(phase.objectives, means, strict=True) if not math.isfinite(mean)]
-    if bad:
-        raise TrainingError(
-            f"{phase.name}: the loss {bad[0]!r} became {means[0]} between steps {since + 1} and {done}; "
-            "try a lower learning_rate, or clip = 1.0"
-        )
-    return {"step": done, "rate": rate} | {o.name: m for o, m in zip(phase.objectives, means, strict=True)}
+def _history_row(phase: Phase, values: Sequence[Sequence[float]], since: int, rate: float) -> Row:
+    def took_part(place: int, step: int) -> bool:
+        return phase.objectives[place].turn(step) is not None
+
+    def items(place: int, step: int) -> Sequence[str]:
+        objective = phase.objectives[place]
+        turn = objective.turn(step)
+        return objective.items(turn) if objective.items is not None and turn is not None else ()
+
+    return make_row(phase.name, [o.name for o in phase.objectives], took_part, values, since, rate, items)
+
+
+def _watched(model: nn.Module, phase: Phase, before: Measures) -> Row:
+    """What a measuring adds to its row; warnings are said."""
+    assert phase.watch is not None
+    now = take(phase.watch, model)
+    warnings = warnings_of(before, now, phase.watch.limits)
+    for line in warnings:
+        say(f"  {phase.name}: {line}")
+    row: Row = {"watch": now} | ({"warnings": warnings} if warnings else {})
+    return row | ({"stopped": warnings[0]} if warnings and phase.watch.stop else {})
