@@ -148,7 +148,7 @@ def _named(model: nn.Module, blocks: list[nn.Module], freeze: Freeze) -> frozens
     """Names of the parameters in the blocks and parts that ``freeze`` names."""
     block_of = {id(p): number for number, block in enumerate(blocks, 1) for p in block.parameters()}
     sublayers = freeze.parts & {"attention", "feed-forward"}
-    attention = {id(p) for block in blocks for p in _attention(block).parameters()} if sublayers else set()
+    attention = {id(p) for block in blocks for p in attention_of(block).parameters()} if sublayers else set()
     norms = {
         id(p)
         for module in model.modules()
@@ -175,7 +175,12 @@ def _named(model: nn.Module, blocks: list[nn.Module], freeze: Freeze) -> frozens
     return frozenset(names)
 
 
-def _attention(block: nn.Module) -> nn.Module:
+def attention_of(block: nn.Module) -> nn.Module:
+    """The attention of a block.
+
+    Raises:
+        ConfigError: it goes by no known name.
+    """
     found = [child for name, child in block.named_children() if name in _ATTENTIONS]
     if len(found) != 1:
         raise ConfigError(f"a block of this encoder ({type(block).__name__}) has no attention under a known name")
