@@ -10,10 +10,11 @@ F1 is the harmonic mean of the two. Without possible links (P = S) AER is 1 − 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,9 @@ from xrealign.types import WordAlignment
 METRICS = ("precision", "recall", "f1", "aer")
 RESAMPLES = 2000
 LEVEL = 0.95
-LONGEST_LINK = 40
+LONGEST_LINK = 64
+MOST_WORDS = 1 << 31
+_LINK = re.compile(r"(?P<i>[0-9]+)(?P<mark>[-p])(?P<j>[0-9]+)(?P<score>:[-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)?")
 Floats = NDArray[np.float64]
 
 
@@ -101,17 +104,17 @@ def read_links(
             f"{path} has {len(rows)} lines of links, {gold_path} has {len(gold)} sentence pairs: line N of one must "
             "belong to line N of the other"
         )
-    bounded = _has_text(gold_path)
+    bounded = has_text(gold_path)
     found = []
     for (number, line), pair in zip(rows, gold, strict=True):
         lengths = (pair.src_length, pair.tgt_length) if bounded else None
-        plain = " ".join(_without_score(item, path, number) for item in line.split())
-        alignment = _parse(plain, lengths, base, path, number)
+        alignment = _parse(line, lengths, base, path, number, scored=True)
         found.append(alignment.links | alignment.possible)
     return found
 
 
-def _has_text(gold_path: str | Path) -> bool:
+def has_text(gold_path: str | Path) -> bool:
+    """Whether a gold file holds the sentences, or links alone."""
     return "\t" in next(read_lines(gold_path))[1]
 
 
@@ -128,11 +131,21 @@ def score_files(
     Raises:
         DataError: see there; also when no line of the gold has a sure link.
     """
+    return score_links(*read_both(gold, links, gold_base, links_base), resamples, seed)
+
+
+def read_both(
+    gold: str | Path, links: str | Path, gold_base: int = 0, links_base: int = 0
+) -> tuple[list[WordAlignment], list[frozenset[tuple[int, int]]]]:
+    """A gold file and the links to score against it.
+
+    Raises:
+        DataError: see `read_gold` and `read_links`; also when no line of the gold has a sure link.
+    """
     truth = read_gold(gold, gold_base)
     if not any(pair.links for pair in truth):
         raise DataError("no sure links (i-j) in it: recall and AER are undefined", gold)
-    found = read_links(links, truth, gold, links_base)
-    return score_links(truth, found, resamples, seed)
+    return truth, read_links(links, truth, gold, links_base)
 
 
 def score_links(
@@ -143,6 +156,11 @@ def score_links(
 ) -> LinkScores:
     """Scores links; intervals are percentile bootstrap intervals (95 %) over sentence pairs."""
     counts = link_counts(gold, links)
+    return scores_of_counts(counts, sum(len(pair.links | pair.possible) for pair in gold), resamples, seed)
+
+
+def scores_of_counts(counts: Floats, possible: int, resamples: int = RESAMPLES, seed: int = 0) -> LinkScores:
+    """Scores from the `link_counts` of N sentence pairs, (N, 4), and the number of their possible gold links."""
     values = measures(counts.sum(axis=0, keepdims=True))[0]
     replicates = measures(_resampled(counts, resamples, seed))
     tail = (1 - LEVEL) / 2
@@ -154,13 +172,8 @@ def score_links(
         else:
             low, high = np.quantile(kept, [tail, 1 - tail])
             estimates[name] = Estimate(float(values[column]), float(low), float(high))
-    return LinkScores(
-        **estimates,
-        pairs=len(gold),
-        links=int(counts[:, 0].sum()),
-        sure=int(counts[:, 1].sum()),
-        possible=sum(len(pair.links | pair.possible) for pair in gold),
-    )
+    links, sure = counts[:, :2].sum(axis=0).astype(int).tolist()
+    return LinkScores(**estimates, pairs=len(counts), links=links, sure=sure, possible=possible)
 
 
 def link_counts(gold: Sequence[WordAlignment], links: Sequence[frozenset[tuple[int, int]]]) -> Floats:
@@ -201,35 +214,40 @@ def words(sentence: str) -> list[str]:
     return [word for word in sentence.split(" ") if word]
 
 
-def _without_score(item: str, path: str | Path, number: int) -> str:
-    link, colon, score = item.partition(":")
-    if colon:
-        try:
-            float(score)
-        except ValueError:
-            raise DataError(f"{item!r}: {score!r} is not a score; expected i-j or i-j:0.9", path, number) from None
-    return link
-
-
-def _parse(text: str, lengths: tuple[int, int] | None, base: int, path: str | Path, number: int) -> WordAlignment:
+def _parse(
+    text: str, lengths: tuple[int, int] | None, base: int, path: str | Path, number: int, scored: bool = False
+) -> WordAlignment:
+    """Links of one line; without ``lengths`` the smallest that hold them. ``scored``: scores may stand behind links."""
+    sure: set[tuple[int, int]] = set()
+    possible: set[tuple[int, int]] = set()
     for item in text.split():
-        if len(item) > LONGEST_LINK:
-            raise DataError(f"{item[:20]!r}… is not a link: expected i-j or ipj", path, number)
-    try:
-        if lengths is None or base:
-            free = WordAlignment.from_pharaoh(text, 1 << 31, 1 << 31)
-            sure, possible = (frozenset(_shifted(links, base)) for links in (free.links, free.possible))
-            every = sure | possible
-            if lengths is None:
-                lengths = (max((i for i, _ in every), default=-1) + 1, max((j for _, j in every), default=-1) + 1)
-            return WordAlignment(sure, *lengths, possible)
-        return WordAlignment.from_pharaoh(text, *lengths)
-    except DataError as error:
-        raise DataError(str(error) + (f" (counted from {base})" if base else ""), path, number) from None
-
-
-def _shifted(links: frozenset[tuple[int, int]], base: int) -> Iterator[tuple[int, int]]:
-    for i, j in links:
+        match = _LINK.fullmatch(item) if len(item) <= LONGEST_LINK else None
+        if match is None or (match["score"] and not scored):
+            _fault(item, base, scored, path, number)
+        i, j = int(match["i"]), int(match["j"])
         if i < base or j < base:
-            raise DataError(f"link {i}-{j}: words are counted from {base} here")
-        yield i - base, j - base
+            raise DataError(f"link {i}-{j}: words are counted from {base} here", path, number)
+        if max(i, j) >= MOST_WORDS:
+            raise DataError(f"link {i}-{j}: no sentence has so many words", path, number)
+        (possible if match["mark"] == "p" else sure).add((i - base, j - base))
+    every = sure | possible
+    if lengths is None:
+        lengths = (max((i for i, _ in every), default=-1) + 1, max((j for _, j in every), default=-1) + 1)
+    for i, j in sorted(every):
+        if i >= lengths[0] or j >= lengths[1]:
+            hint = "" if base else "; if words are counted from 1 in this file, set its base to 1"
+            raise DataError(
+                f"link {i + base}-{j + base} points outside sentences of {lengths[0]} and {lengths[1]} words"
+                f" (counted from {base}){hint}", path, number,
+            )  # fmt: skip
+    return WordAlignment(frozenset(sure), *lengths, frozenset(every) if possible else frozenset())
+
+
+def _fault(item: str, base: int, scored: bool, path: str | Path, number: int) -> NoReturn:
+    """Raises: DataError: what is wrong with something that is no link."""
+    link, colon, score = item.partition(":")
+    shown = repr(item) if len(item) <= LONGEST_LINK else f"{item[:20]!r}…"
+    if scored and colon and len(item) <= LONGEST_LINK and _LINK.fullmatch(link):
+        raise DataError(f"{item!r}: {score!r} is not a score; expected i-j or i-j:0.9", path, number)
+    expected = "i-j" + (" or i-j:0.9" if scored else " (sure) or ipj (possible)")
+    raise DataError(f"{shown} is not a link: expected {expected}, counted from {base}, digits 0 to 9", path, number)
