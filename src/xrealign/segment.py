@@ -37,7 +37,7 @@ _JOINT = (
 _BY_BLANKS = regex.compile(
     rf"{_FIRST}++(?:{_INVISIBLE}{_JOINT}?{_NEXT}++)*+(?:\u05F3|(?<=\p{{M}})[\u200C\u200D]+)?"  # chillu letters
     rf"|(?<!{_NEXT})['’][nst](?!['’]|{_NEXT})"  # Afrikaans 'n, Dutch 't, an English 's split off
-    r"|\.{2,}|(?=[^\s\p{Z}\p{C}\u1361\u0F0B\u0F0C])\X",
+    r"|\.{2,}|(?=[^\s\p{Z}\p{Cc}\p{Cf}\p{Cs}\u1361\u0F0B\u0F0C])\X",
     regex.V1,
 )
 _SCRIPTS = "".join(rf"\p{{scx={code}}}" for code in ("Hani", "Hira", "Kana", "Bopo", "Thai", "Laoo", "Khmr", "Mymr"))

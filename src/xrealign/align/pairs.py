@@ -1,35 +1,38 @@
-"""Sentence pairs to align, read as a stream: already split into words, one pair a line, faults kept with their place.
+"""Sentence pairs to align, read as a stream: words of both sides, faults kept with their place. No torch.
 
-Forms: ``tsv`` (source, tab, target; no header), ``moses`` (two files, line N with line N) and ``bar``
-(``source ||| target``); plain, .gz or .xz. Words are what stands between blanks (U+0020).
+Forms: ``tsv`` (source, tab, target; no header), ``moses`` (two files, line N with line N), ``bar``
+(``source ||| target``) and ``tmx`` (a translation memory: one pair for each unit); plain, .gz, .xz or .zst. How
+sentences become words, and which languages they are in, is the `Reading`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import lzma
-import zlib
+import os
+import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-from xrealign.align.score import words
+from xrealign.align.reading import SPLIT, Reading, words_of
+from xrealign.corpus.tmx import LONGEST_SEGMENT, read_units
 from xrealign.errors import ConfigError, DataError, did_you_mean
-from xrealign.textio import nfc, open_bytes
+from xrealign.textio import COMPRESSED, UNREADABLE, nfc, not_utf8, open_bytes, reason
 
-FORMS = ("auto", "tsv", "moses", "bar")
+FORMS = ("auto", "tsv", "moses", "bar", "tmx")
 LONGEST_LINE = 100_000
+LONGEST_BYTES = 4 * LONGEST_LINE + 8
 BAR = " ||| "
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of input: the words of both sides, or what is wrong with it.
+    """One line of input, or one unit of a translation memory: the words of both sides, or what is wrong with it.
 
     Attributes:
-        number: the line, from 1.
+        number: the line, from 1; of a unit the one where it begins.
         src, tgt: words; empty where there is a fault.
         fault: what kind of fault, or ""; counted by this name.
         detail: the fault at length, for a message.
@@ -46,7 +49,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a first pass over the input found: lines, faults by kind, and a digest of all bytes."""
+    """What a first pass over the input found: lines (or units), faults by kind, and a digest of what was read."""
 
     lines: int
     faults: Counter[str]
@@ -54,45 +57,80 @@ class Checked:
 
 
 def find_form(paths: Sequence[Path], form: str = "auto") -> str:
-    """The form of the input: two files are ``moses``; of one, the first tab or ``|||`` tells.
+    """The form of the input: two files are ``moses``; of one, the suffix .tmx, or the first tab or ``|||`` tells.
 
     Raises:
-        ConfigError: the form is unknown, or wants another number of files.
-        DataError: there is neither in it, or the file cannot be read.
+        ConfigError: the form is unknown, or wants another number of files; or two files are one.
+        DataError: there is neither in it, or the file cannot be read (twice, as it has to be).
     """
     if form not in FORMS:
         raise ConfigError(f"--input {form} is unknown; expected {', '.join(FORMS)}{did_you_mean(form, FORMS)}")
+    for path in paths:
+        _check_file(path)
     if form == "auto":
-        form = "moses" if len(paths) == 2 else _form_of_lines(paths[0])
+        form = "moses" if len(paths) == 2 else "tmx" if _is_tmx(paths[0]) else _form_of_lines(paths[0])
     wanted = 2 if form == "moses" else 1
     if len(paths) != wanted:
         raise ConfigError(f"{form} input is {wanted} file{'s' * (wanted > 1)}, but {len(paths)} are named")
+    if form == "moses" and paths[0].samefile(paths[1]):
+        raise ConfigError(f"{paths[0]} and {paths[1]} are the same file; expected one for each language")
     return form
 
 
+def _check_file(path: Path) -> None:
+    try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+    except OSError as error:
+        hint = "; standard input cannot be aligned, save it as a file" if str(path) == "-" else ""
+        raise DataError(f"cannot be read: {reason(error)}{hint}", path) from None
+    if kind == stat.S_IFDIR:
+        raise DataError("is a folder, expected a file", path)
+    if kind != stat.S_IFREG:
+        raise DataError("is no file that can be read twice (first it is checked, then aligned); save it as one", path)
+
+
+def _is_tmx(path: Path) -> bool:
+    name = path.name.lower()
+    for suffix in (*COMPRESSED, ".zip"):
+        name = name.removesuffix(suffix)
+    return name.endswith(".tmx")
+
+
 def _form_of_lines(path: Path) -> str:
-    lines = 0
-    for lines, raw in _raw_lines(path):  # noqa: B007 - counted
+    first = b""
+    for number, raw in _raw_lines(path):
+        first = first or raw
+        if number == 1 and raw.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"<?xml", b"<tmx")):
+            return "tmx"
         if b"\t" in raw:
             return "tsv"
         if b"|||" in raw:
             return "bar"
-    if lines:
+    if first:
+        _, fault = _decode(first, 1)
+        if fault:
+            raise DataError(fault[1], path, 1)
         raise DataError("no line has a tab or ' ||| ' in it: expected source and target on each", path, 1)
     raise DataError("no sentence pairs in it", path)
 
 
-def read_rows(paths: Sequence[Path], form: str, digest: hashlib._Hash | None = None) -> Iterator[Row]:
+def read_rows(
+    paths: Sequence[Path], form: str, digest: hashlib._Hash | None = None, reading: Reading = SPLIT
+) -> Iterator[Row]:
     """Every line as a `Row`; faulty lines too, so that line N of the output is line N of the input.
 
     Args:
-        digest: updated with every line's bytes.
+        digest: updated with the bytes of every line.
 
     Raises:
-        DataError: a file cannot be read, or two files differ in length (names both counts).
+        DataError: a file cannot be read, two files differ in length (names both counts), or what
+            `xrealign.corpus.tmx.read_units` raises.
     """
     if form == "moses":
-        yield from _read_moses(paths[0], paths[1], digest)
+        yield from _read_moses(paths[0], paths[1], digest, reading)
+        return
+    if form == "tmx":
+        yield from _read_tmx(paths[0], digest, reading)
         return
     for number, raw in _raw_lines(paths[0]):
         if digest:
@@ -105,7 +143,7 @@ def read_rows(paths: Sequence[Path], form: str, digest: hashlib._Hash | None = N
         if len(sides) != 2:
             yield Row(number, [], [], *_wrong_sides(text, len(sides), form), str(paths[0]))
         else:
-            yield _row(number, sides[0], sides[1], paths[0], paths[0])
+            yield _row(number, sides[0], sides[1], paths[0], paths[0], reading)
 
 
 def _wrong_sides(text: str, count: int, form: str) -> tuple[str, str]:
@@ -117,7 +155,7 @@ def _wrong_sides(text: str, count: int, form: str) -> tuple[str, str]:
     return "columns", f"{count} tab-separated column{'s' * (count > 1)}, expected 2 (source, target){hint}"
 
 
-def _read_moses(src: Path, tgt: Path, digest: hashlib._Hash | None) -> Iterator[Row]:
+def _read_moses(src: Path, tgt: Path, digest: hashlib._Hash | None, reading: Reading) -> Iterator[Row]:
     counts = [0, 0]
     for left, right in zip_longest(_raw_lines(src), _raw_lines(tgt)):
         counts = [counts[0] + (left is not None), counts[1] + (right is not None)]
@@ -131,45 +169,78 @@ def _read_moses(src: Path, tgt: Path, digest: hashlib._Hash | None) -> Iterator[
         elif other_fault:
             yield Row(left[0], [], [], *other_fault, str(tgt))
         else:
-            yield _row(left[0], one, other, src, tgt)
+            yield _row(left[0], one, other, src, tgt, reading)
     if counts[0] != counts[1]:
         raise DataError(
             f"{src} has {counts[0]} lines, {tgt} has {counts[1]}: line N of one must translate line N of the other"
         )
 
 
-def _row(number: int, src: str, tgt: str, src_path: Path, tgt_path: Path) -> Row:
-    for side, text, path in (("source", src, src_path), ("target", tgt, tgt_path)):
-        if not text.strip():
-            return Row(number, [], [], f"empty {side}", f"the {side} sentence is empty", str(path))
-        if "\t" in text:
-            return Row(number, [], [], "tab", f"a tab in the {side} sentence; words are separated by blanks", str(path))
-    return Row(number, words(src), words(tgt))
+def _read_tmx(path: Path, digest: hashlib._Hash | None, reading: Reading) -> Iterator[Row]:
+    if reading.src is None or reading.tgt is None:
+        raise ConfigError("a translation memory needs a reading with two languages, see find_reading")
+    for unit in read_units(path, digest):
+        texts = [unit.text_in(language) for language in (reading.src, reading.tgt)]
+        fault = None
+        for side, language, text in zip(("source", "target"), (reading.src, reading.tgt), texts, strict=True):
+            if text is None and not fault:
+                told = f"unit {unit.identifier} has no segment in {language}; its languages are {unit.languages}"
+                fault = f"no {side}", told
+            elif text and len(text) > LONGEST_SEGMENT and not fault:
+                fault = "overlong line", f"the {side} segment has more than {LONGEST_SEGMENT} characters"
+        if fault:
+            yield Row(unit.line, [], [], *fault, str(path))
+        else:
+            yield _row(unit.line, texts[0] or "", texts[1] or "", path, path, reading)
+
+
+def _row(number: int, src: str, tgt: str, src_path: Path, tgt_path: Path, reading: Reading) -> Row:
+    found = []
+    for side, text, path, language in (
+        ("source", src, src_path, reading.src),
+        ("target", tgt, tgt_path, reading.tgt),
+    ):
+        words, fault = words_of(text, language, reading.words, side)
+        if fault:
+            return Row(number, [], [], *fault, str(path))
+        found.append(words)
+    return Row(number, found[0], found[1])
 
 
 def _decode(raw: bytes, number: int) -> tuple[str, tuple[str, str] | None]:
+    if len(raw) >= LONGEST_BYTES:
+        told = f"more than {LONGEST_BYTES - 1} bytes on the line, expected {LONGEST_LINE} characters at most"
+        return "", ("overlong line", told)
     try:
         text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return "", ("not UTF-8", f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8")
+    except UnicodeDecodeError:
+        return "", ("not UTF-8", not_utf8(raw, number))
     if "\0" in text:
-        return "", ("NUL", "NUL character in text; is this a binary file?")
+        return "", ("NUL", not_utf8(raw, number))
+    text = text.removeprefix("\ufeff") if number == 1 else text
+    text = text.removesuffix("\n").removesuffix("\r")
     if len(text) > LONGEST_LINE:
         return "", ("overlong line", f"{len(text)} characters on the line, expected {LONGEST_LINE} at most")
-    text = text.removeprefix("\ufeff") if number == 1 else text
-    return nfc(text.removesuffix("\n").removesuffix("\r")), None
+    if "\r" in text:
+        return "", ("carriage return", "a carriage return inside the line; lines end in \\n or \\r\\n")
+    return nfc(text), None
 
 
 def _raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Lines with their ends; of one beyond `LONGEST_BYTES` only the beginning, so that memory stays flat."""
     try:
         with open_bytes(path) as file:
-            yield from enumerate(file, 1)
-    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise DataError(f"cannot be read: {reason}", path) from None
+            number = 0
+            while raw := file.readline(LONGEST_BYTES):
+                number += 1
+                yield number, raw
+                while len(raw) == LONGEST_BYTES and not raw.endswith(b"\n"):
+                    raw = file.readline(LONGEST_BYTES)
+    except UNREADABLE as error:
+        raise DataError(f"cannot be read: {reason(error)}", path) from None
 
 
-def check_input(paths: Sequence[Path], form: str, lenient: bool) -> Checked:
+def check_input(paths: Sequence[Path], form: str, lenient: bool, reading: Reading = SPLIT) -> Checked:
     """A first pass over all lines, before any work is done.
 
     Raises:
@@ -179,7 +250,7 @@ def check_input(paths: Sequence[Path], form: str, lenient: bool) -> Checked:
     digest = hashlib.sha256()
     faults: Counter[str] = Counter()
     lines = 0
-    for row in read_rows(paths, form, digest):
+    for row in read_rows(paths, form, digest, reading):
         lines += 1
         if row.fault and not lenient:
             raise DataError(f"{row.detail} (--lenient skips such lines and counts them)", row.path, row.number)
@@ -188,3 +259,25 @@ def check_input(paths: Sequence[Path], form: str, lenient: bool) -> Checked:
     if not lines:
         raise DataError("no sentence pairs in it", paths[0])
     return Checked(lines, faults, digest.hexdigest())
+
+
+def write_words(paths: Sequence[Path], form: str, out: Path, reading: Reading) -> None:
+    """Writes the words that are aligned: source, tab, target, words separated by blanks, line N for line N.
+
+    What `xrealign align` reads, so that the links can be scored, or other aligners run on the same words. Lines at
+    fault are empty. The file appears when it is whole.
+
+    Raises:
+        DataError: the input cannot be read.
+    """
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        with partial.open("w", encoding="utf-8", newline="\n") as file:
+            for row in read_rows(paths, form, None, reading):
+                file.write("\n" if row.fault else f"{' '.join(row.src)}\t{' '.join(row.tgt)}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(out)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
