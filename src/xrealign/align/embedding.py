@@ -19,6 +19,7 @@ from xrealign.align.extract import ALIGNERS, AlignSettings, mutual
 from xrealign.align.linker import NO_LINKS, Linked, Linker, Recipe, ScoredLinks, Sentences
 from xrealign.model.encoder import Encoder, encoder_digest, load_encoder
 from xrealign.model.layers import hidden_state, resolve_layer
+from xrealign.model.precision import half_linear
 from xrealign.model.words import EncodedTexts, TextBatch, encode_texts, length_batches, make_batch, pool_words
 from xrealign.progress import track
 from xrealign.segment import spans_of_words
@@ -200,6 +201,8 @@ def embedding_recipe(
 
 def _opened(encoder: Encoder, settings: AlignSettings, device: str) -> Linker:
     encoder.model.to(device)
+    if settings.precision == "bf16":
+        half_linear(encoder.model, device)
     settings = replace(settings, layer=resolve_layer(settings.layer, encoder.layers))
     length = min(settings.max_length, encoder.tokenizer.model_max_length)
     means: list[Tensor] = []
