@@ -4,7 +4,7 @@
 
 SimAlign (Jalili Sabet et al. 2020) is installed from PyPI into an environment of its own the first time, with the
 torch and transformers of this one. Both sides read the same words, load the model outside the clock, and take turns;
-the ratio is that of the medians. Writing a file counts on our side, not on theirs. Links differ where a word mark stands
+the ratio is that of the medians. Writing a file counts on our side, not on theirs. Links differ where a word mark is
 alone (Chinese, Japanese): SimAlign counts it as a part of the word, we do not, which lowers AER a little. Prints a
 Markdown table.
 """

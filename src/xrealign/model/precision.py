@@ -17,7 +17,7 @@ def has_bf16(device: str) -> bool:
     if device == "cuda":
         return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
     tell = getattr(torch.cpu, "get_capabilities", dict)  # newer than our floor: an older torch stays with float32
-    known = tell()
+    known: dict[str, Any] = tell()
     return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 
