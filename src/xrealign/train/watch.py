@@ -25,6 +25,10 @@ Measures = dict[str, float]
 class Limits:
     """When a measure, compared with its value before training, is a warning.
 
+    Chosen between a healthy and a broken realignment of multilingual-e5-small (sentence contrastive on 60 sentences,
+    30 steps): at a rate of 2e-5 the mean cosine fell from .84 to .18, half of the IsoScore was left and blocks moved by
+    0.4 % of their norm; at 1e-3 it rose to 1.00, 0.2 % was left and they moved by 7 %.
+
     Attributes:
         spread: least share that may be left of 1 − mean cosine of random pairs.
         isotropy: least share that may be left of the IsoScore.
@@ -33,8 +37,8 @@ class Limits:
     """
 
     spread: float = 0.25
-    isotropy: float = 0.25
-    drift: float = 0.5
+    isotropy: float = 0.1
+    drift: float = 0.25
     score: float = 0.05
 
 
