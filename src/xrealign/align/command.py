@@ -27,8 +27,9 @@ def pairs_command(
         list[Path],
         typer.Argument(
             metavar="IN [IN]",
-            help="Sentence pairs, words separated by blanks: one file of `source TAB target` or `source ||| target` "
-            "lines, or two files of which line N translates line N. Plain, .gz or .xz.",
+            help="Sentence pairs, words separated by blanks unless --words segment: one file of `source TAB target` or "
+            "`source ||| target` lines, two files of which line N translates line N, or a translation memory (.tmx). "
+            "Plain, .gz, .xz or .zst.",
         ),
     ],
     out: Annotated[Path, typer.Option("--output", "-o", help="Where the links go: one line for each line of input.")],
@@ -70,7 +71,22 @@ def pairs_command(
     ] = "pharaoh",
     scores: Annotated[bool, typer.Option("--scores", help="Pharaoh: `0-0:0.93`.")] = False,
     base: Annotated[int, typer.Option(min=0, max=1, help="Pharaoh: number of the first word.")] = 0,
-    input_form: Annotated[str, typer.Option("--input", help="`auto`, `tsv`, `moses` or `bar`.")] = "auto",
+    input_form: Annotated[str, typer.Option("--input", help="`auto`, `tsv`, `moses`, `bar` or `tmx`.")] = "auto",
+    words: Annotated[
+        str,
+        typer.Option(
+            help="`split` at blanks already, or `segment`: found by the rules of the languages (ICU's dictionaries for "
+            "Chinese, Japanese, Thai, Lao, Khmer, Burmese). `auto` segments .tmx alone."
+        ),
+    ] = "auto",
+    src_language: Annotated[
+        str | None,
+        typer.Option(help="Of the source: lines in another script are faulty. Of .tmx the first unless told."),
+    ] = None,
+    tgt_language: Annotated[str | None, typer.Option(help="Of the target.")] = None,
+    words_out: Annotated[
+        Path | None, typer.Option(help="Also write the words that the links mean: `source TAB target`, line for line.")
+    ] = None,
     lenient: Annotated[
         bool, typer.Option("--lenient", help="Skip faulty lines (empty output line), counted by reason.")
     ] = False,
@@ -91,7 +107,8 @@ def pairs_command(
     from xrealign.align.embedding import embedding_recipe
     from xrealign.align.extract import AlignSettings
     from xrealign.align.files import OUTPUTS, FileSettings, align_file
-    from xrealign.align.pairs import check_input, find_form
+    from xrealign.align.pairs import check_input, find_form, write_words
+    from xrealign.align.reading import find_reading
     from xrealign.errors import ConfigError, did_you_mean
     from xrealign.progress import say
 
@@ -104,11 +121,16 @@ def pairs_command(
     if len(inputs) > 2:
         raise ConfigError(f"{len(inputs)} input files; expected one, or two of which line N translates line N")
     _check_output(out, inputs)
+    if words_out:
+        _check_output(words_out, [*inputs, out], "--words-out")
     found = find_form(inputs, input_form)
+    reading = find_reading(inputs, found, words, src_language, tgt_language)
     files = FileSettings(form, scores, base, min_score, one_to_one, drop_identical)
-    checked = check_input(inputs, found, lenient)
+    checked = check_input(inputs, found, lenient, reading)
     recipe = embedding_recipe(encoder, settings, _device(device), revision)
-    totals = align_file(inputs, found, checked, out, recipe, files)
+    totals = align_file(inputs, found, checked, out, recipe, files, reading)
+    if words_out:
+        write_words(inputs, found, words_out, reading)
     say(f"{out}: {totals.links} links in {totals.pairs} sentence pairs")
     for reason, count in sorted(totals.skipped.items()):
         say(f"  {count} lines skipped: {reason}")
@@ -118,16 +140,19 @@ def pairs_command(
         say(f"  {totals.cut_words} words beyond the longest sentence ({max_length} subwords) got no link")
 
 
-def _check_output(out: Path, inputs: list[Path]) -> None:
-    """Raises: ConfigError: nothing can be written there, or it would overwrite the input."""
+def _check_output(out: Path, inputs: list[Path], option: str = "-o") -> None:
+    """Raises: ConfigError: nothing can be written there, or it would overwrite another file of the command."""
     from xrealign.errors import ConfigError
+    from xrealign.textio import COMPRESSED
 
     if out.is_dir() or not out.parent.is_dir():
-        raise ConfigError(f"-o {out}: {'it is a folder' if out.is_dir() else f'there is no folder {out.parent}'}")
-    if out.suffix in (".gz", ".xz"):
-        raise ConfigError(f"-o {out}: output is plain text; leave out {out.suffix}")
-    if any(out.exists() and path.exists() and out.samefile(path) for path in inputs):
-        raise ConfigError(f"-o {out}: that is the input")
+        raise ConfigError(f"{option} {out}: {'it is a folder' if out.is_dir() else f'there is no folder {out.parent}'}")
+    if out.suffix in COMPRESSED:
+        raise ConfigError(f"{option} {out}: output is plain text; leave out {out.suffix}")
+    if any(
+        out.resolve() == path.resolve() or (out.exists() and path.exists() and out.samefile(path)) for path in inputs
+    ):
+        raise ConfigError(f"{option} {out}: that is {'the input' if option == '-o' else 'the input, or the output'}")
 
 
 def _device(name: str) -> str:

@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 from xrealign.align.filters import filter_links
 from xrealign.align.linker import Linker, Recipe, ScoredLinks
 from xrealign.align.pairs import Checked, Row, read_rows
+from xrealign.align.reading import SPLIT, Reading
 from xrealign.errors import ConfigError
 from xrealign.progress import say, track
 from xrealign.textio import write_atomic
@@ -63,7 +64,13 @@ class Totals:
 
 
 def align_file(
-    paths: Sequence[Path], form: str, checked: Checked, out: Path, recipe: Recipe, files: FileSettings
+    paths: Sequence[Path],
+    form: str,
+    checked: Checked,
+    out: Path,
+    recipe: Recipe,
+    files: FileSettings,
+    reading: Reading = SPLIT,
 ) -> Totals:
     """Aligns all pairs of checked input and writes ``out``: one line for each line of input, in its order.
 
@@ -72,7 +79,7 @@ def align_file(
         DataError: the input cannot be read any more.
     """
     partial, progress = (out.with_name(f".{out.name}.{kind}") for kind in ("partial", "progress.json"))
-    key = _key(checked, form, recipe, files)
+    key = _key(checked, form, recipe, files, reading)
     try:
         with FileLock(out.with_name(f".{out.name}.lock"), timeout=0):
             totals = _resumed(partial, progress, key)
@@ -80,7 +87,7 @@ def align_file(
             with partial.open("r+b" if totals.lines else "wb") as file:
                 file.truncate(totals.size)
                 file.seek(totals.size)
-                rows = track(read_rows(paths, form), "align", checked.lines)
+                rows = track(read_rows(paths, form, None, reading), "align", checked.lines)
                 _write(file, rows, totals, linker, files, lambda: _keep(file, progress, key, totals))
             partial.replace(out)
             progress.unlink(missing_ok=True)
@@ -151,8 +158,8 @@ def _words(row: Row, found: ScoredLinks, _files: FileSettings) -> str:
     return "\t".join(f"{row.src[i]} {row.tgt[j]}" for i, j in found.links.tolist())
 
 
-def _key(checked: Checked, form: str, recipe: Recipe, files: FileSettings) -> str:
-    parts = [checked.digest, form, recipe.key, asdict(files), CHUNK]
+def _key(checked: Checked, form: str, recipe: Recipe, files: FileSettings, reading: Reading) -> str:
+    parts = [checked.digest, form, reading.key(), recipe.key, asdict(files), CHUNK]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
