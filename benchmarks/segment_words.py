@@ -31,7 +31,7 @@ def read_treebank(path: Path) -> Iterator[Sentence]:
         if line and not line.startswith("#"):
             number, form, *_, misc = line.split("\t")
             first, _, last = number.partition("-")
-            if last or int(first) > inside:
+            if last or ("." not in number and int(first) > inside):  # 3.1 is an empty node, which is not written
                 inside = int(last or 0)
                 words.append((form, "SpaceAfter=No" not in misc))
         elif not line and words:
