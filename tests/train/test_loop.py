@@ -10,6 +10,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 import xrealign.train.loop as loop
@@ -204,6 +205,48 @@ def test_checkpoints_hold_what_changes_and_are_checked(tmp_path):
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "sha256": "0" * 64}))
     assert load_checkpoint(tmp_path, fresh, restored) == (0, [])
     shutil.rmtree(tmp_path)
+
+
+class _Remembering(nn.Module):
+    """An objective's memory: a running mean of what it has seen, in a buffer, and another that is no state."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3))
+        self.register_buffer("mean", torch.zeros(3))
+        self.register_buffer("scratch", torch.zeros(3), persistent=False)
+
+    def forward(self, x):
+        self.mean.mul_(0.9).add_(0.1 * x * self.weight.detach())
+        return ((self.weight - x) * self.mean).square().sum()
+
+
+def test_buffers_are_part_of_a_checkpoint(tmp_path, monkeypatch):
+    def run(folder):
+        model = nn.ModuleDict({"memory": _Remembering()})
+        objective = Objective(
+            "x", lambda step: torch.arange(3.0) + step, lambda m, x: m["memory"](x), frozenset({"memory.weight"})
+        )
+        run_phase(model, Phase("x", 9, 0.1, (objective,), checkpoint_every=3), folder, seed=0)
+        return model["memory"]
+
+    whole, real = run(tmp_path / "a"), loop.rate_at
+
+    def dies(phase, step):
+        if step == 5:
+            raise KeyboardInterrupt
+        return real(phase, step)
+
+    monkeypatch.setattr(loop, "rate_at", dies)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "b")
+    monkeypatch.setattr(loop, "rate_at", real)
+    again = run(tmp_path / "b")
+    assert torch.equal(again.mean, whole.mean)
+    assert torch.equal(again.weight, whole.weight)
+    tensors = load_file(tmp_path / "b" / "step-00000006" / "state.safetensors")
+    assert "buffer.memory.mean" in tensors
+    assert "buffer.memory.scratch" not in tensors
 
 
 def test_plans_give_every_language_its_share_and_repeat_none_before_its_turn():

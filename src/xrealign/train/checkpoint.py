@@ -1,7 +1,7 @@
 """What a killed training needs to go on: the tensors that change, as safetensors with a checked manifest.
 
 Order of data and dropout are pure functions of the step (`xrealign.train.seeds`), so a checkpoint holds only
-trainable parameters, optimiser state and the step. Never a pickle.
+trainable parameters, optimiser state, buffers (what an objective remembers) and the step. Never a pickle.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ def save_checkpoint(
     for name, p in parameters.items():
         for key, value in optimizer.state.get(p, {}).items():
             tensors[f"adam.{key}.{name}"] = torch.as_tensor(value).detach().cpu().contiguous()
+    tensors |= {f"buffer.{name}": buffer.detach().cpu().contiguous() for name, buffer in _buffers(model).items()}
     save_file(tensors, aside / "state.safetensors")
     manifest = {"format": FORMAT, "step": step, "sha256": file_digest(aside / "state.safetensors"), "history": history}
     (aside / "checkpoint.json").write_text(json.dumps(manifest), encoding="utf-8")
@@ -60,6 +61,9 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
             continue
         tensors = load_file(path / "state.safetensors")
         with torch.no_grad():
+            for name, buffer in _buffers(model).items():
+                if f"buffer.{name}" in tensors:
+                    buffer.copy_(tensors[f"buffer.{name}"])
             for name, p in model.named_parameters():
                 if f"model.{name}" not in tensors:
                     continue
@@ -77,6 +81,12 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
                     }
         return int(manifest["step"]), list(manifest["history"])
     return 0, []
+
+
+def _buffers(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The buffers that are part of the model's state."""
+    kept = model.state_dict().keys()
+    return {name: buffer for name, buffer in model.named_buffers() if name in kept}
 
 
 def _read_manifest(path: Path) -> dict[str, Any] | None:

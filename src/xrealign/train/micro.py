@@ -63,18 +63,20 @@ def cached_backward(
     """
     split = pieces.split(batch, parts)
     found: list[tuple[Tensor, ...]] = []
+    alone = False
     with torch.no_grad():
         for number, part in enumerate(split):
             reseed(number)
             with context():
-                found.append(_as_tuple(pieces.encode(model, part.to(device))))
-    single = len(found[0]) == 1
+                vectors = pieces.encode(model, part.to(device))
+            alone = isinstance(vectors, Tensor)
+            found.append(_as_tuple(vectors))
     joined = tuple(torch.cat(column).detach().requires_grad_() for column in zip(*found, strict=True))
     sizes = [[len(tensor) for tensor in row] for row in found]
     del found
     reseed("loss")
     with context():
-        loss = pieces.loss(model, joined[0] if single else joined, batch.to(device))
+        loss = pieces.loss(model, joined[0] if alone else joined, batch.to(device))
     (loss * weight).backward()  # type: ignore[no-untyped-call]
     gradients = [tensor.grad for tensor in joined]
     starts = [0] * len(joined)
@@ -83,10 +85,10 @@ def cached_backward(
         with context():
             again = _as_tuple(pieces.encode(model, part.to(device)))
         carried = []
-        for place, (vectors, length) in enumerate(zip(again, lengths, strict=True)):
+        for place, (tensor, length) in enumerate(zip(again, lengths, strict=True)):
             gradient = gradients[place]
-            if gradient is not None and vectors.requires_grad:
-                carried.append((vectors, gradient[starts[place] : starts[place] + length]))
+            if gradient is not None and tensor.requires_grad:
+                carried.append((tensor, gradient[starts[place] : starts[place] + length]))
             starts[place] += length
         if carried:
             torch.autograd.backward([v for v, _ in carried], [g for _, g in carried])
