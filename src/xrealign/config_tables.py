@@ -75,15 +75,33 @@ class CorpusTable(_Table):
 
 
 class AlignTable(_Table):
-    aligner: Literal["argmax", "dictionary", "none"] = "argmax"
-    """Mutual argmax on the encoder's vectors, dictionary links, or none (sentence mode)."""
+    aligner: Literal[
+        "argmax", "itermax", "softmax", "matching", "edge-cover", "balanced-ot", "partial-ot", "unbalanced-ot",
+        "dictionary", "none",
+    ] = "argmax"  # fmt: skip
+    """Any of ``xrealign align --help`` on the encoder's vectors, dictionary links, or none (sentence mode)."""
     layer: int = 8
-    """Layer of the vectors for argmax."""
+    """Layer of the vectors."""
+    level: Literal["word", "subword"] = "word"
+    centre: bool = False
+    """Subtract the mean vector of each language's pairs, on either side, before vectors are compared."""
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Of softmax and transport; without it the aligner's own."""
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    """Of softmax."""
     dictionaries: dict[LanguageTag, str] | None = None
     """Two-column TSV files for the dictionary aligner; without them the embedded concept names."""
+    min_score: float | None = None
+    """Leave out links that score less."""
+    one_to_one: bool = True
+    """Leave out links of words with several, as published."""
     drop_identical: bool = True
-    """Leave out links between identical words, as published."""
+    """Leave out links between identical words (whatever their case), as published."""
     max_length: Annotated[int, Field(ge=8)] = 128
+
+
+EMBEDDING_SETTINGS = ("aligner", "layer", "level", "centre", "threshold", "temperature", "max_length")
+"""Keys of ``[align]`` that are settings of `xrealign.align.extract.AlignSettings`."""
 
 
 class _Training(_Table):

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xrealign.config import Config
+from xrealign.config_tables import EMBEDDING_SETTINGS
 from xrealign.errors import DataError
-from xrealign.language import parse_language
+from xrealign.language import Language, parse_language
 from xrealign.stages import Facts, open_encoder
+
+if TYPE_CHECKING:
+    from xrealign.align.aligned import AlignedTexts
+    from xrealign.align.linker import ScoredLinks
+
+Rows = list[int]
 
 
 def make_align(config: Config, corpus: Path, out: Path) -> Facts:
@@ -20,80 +28,100 @@ def make_align(config: Config, corpus: Path, out: Path) -> Facts:
     import pyarrow.parquet as pq
 
     from xrealign.align.aligned import AlignedTexts, write_aligned
+    from xrealign.align.filters import filter_links
     from xrealign.model.words import word_spans
     from xrealign.segment import segmentation_name
 
     table = pq.read_table(corpus / "pairs.parquet").to_pydict()
     encoder = open_encoder(config)
     tags = np.array(table["language"])
-    source = parse_language(config.source)
-    src_spans = word_spans(table["src"], source, encoder.tokenizer)
+    languages = {tag: parse_language(tag) for tag in dict.fromkeys(table["language"])}
+    rows_of = {tag: np.flatnonzero(tags == tag).tolist() for tag in languages}
+    src_spans = word_spans(table["src"], parse_language(config.source), encoder.tokenizer)
     tgt_spans: list[Any] = [None] * len(tags)
-    links: list[Any] = [np.zeros((0, 2), dtype=np.int32)] * len(tags)
-    for tag in dict.fromkeys(table["language"]):
-        rows = np.flatnonzero(tags == tag).tolist()
-        spans = word_spans([table["tgt"][row] for row in rows], parse_language(tag), encoder.tokenizer)
+    for tag, rows in rows_of.items():
+        spans = word_spans([table["tgt"][row] for row in rows], languages[tag], encoder.tokenizer)
         for row, span in zip(rows, spans, strict=True):
             tgt_spans[row] = span
+    links: list[Any] = [np.zeros((0, 2), dtype=np.int32)] * len(tags)
     texts = AlignedTexts(table["id"], table["language"], table["src"], table["tgt"], src_spans, tgt_spans, links)
-    dropped = 0
-    if config.align.aligner != "none":
-        found = _argmax(config, encoder, texts) if config.align.aligner == "argmax" else _dictionary(config, texts)
-        if config.align.drop_identical:
-            found, dropped = _without_identical(texts, found)
-        texts = dataclasses.replace(texts, links=found)
-    write_aligned(texts, out)
-    linked: Counter[str] = Counter()
-    for tag, part in zip(table["language"], texts.links, strict=True):
-        linked[tag] += len(part)
+    dropped: Counter[str] = Counter()
+    for tag, rows in rows_of.items():
+        for row, found in zip(rows, _linked(config, encoder, texts, languages[tag], rows), strict=True):
+            src, tgt = (_words(*side) for side in _sides(texts, row))
+            settings = config.align
+            links[row], _, gone = filter_links(
+                found.links, found.scores, src, tgt, settings.min_score, settings.one_to_one, settings.drop_identical
+            )
+            dropped.update(gone)
+    write_aligned(dataclasses.replace(texts, links=links), out)
     return {
         "aligner": config.align.aligner,
-        "links": dict(linked),
-        "identical_links_dropped": dropped,
-        "words": {tag: segmentation_name(parse_language(tag)) for tag in dict.fromkeys(table["language"])},
+        "links": {tag: sum(len(links[row]) for row in rows) for tag, rows in rows_of.items()},
+        "links_dropped": dict(dropped),
+        "words": {tag: segmentation_name(language) for tag, language in languages.items()},
     }
 
 
-def _argmax(config: Config, encoder: Any, texts: Any) -> list[Any]:
-    from xrealign.align.embedding import argmax_links
+def _linked(config: Config, encoder: Any, texts: AlignedTexts, language: Language, rows: Rows) -> Sequence[ScoredLinks]:
+    """Links of one language's pairs."""
+    from xrealign.align.linker import NO_LINKS
+
+    aligner = config.align.aligner
+    if aligner == "none":
+        return [NO_LINKS] * len(rows)
+    if aligner != "dictionary":
+        return _by_vectors(config, encoder, texts, language, rows)
+    src, tgt = ([_words(*_sides(texts, row)[side]) for row in rows] for side in (0, 1))
+    return _by_dictionary(config, language, src, tgt)
+
+
+def _by_vectors(
+    config: Config, encoder: Any, texts: AlignedTexts, language: Language, rows: Rows
+) -> Sequence[ScoredLinks]:
+    """By the encoder's vectors; centring subtracts the means of these very sentences."""
+    from xrealign.align.embedding import encoded_links, mean_vector
+    from xrealign.align.extract import AlignSettings
     from xrealign.model.layers import resolve_layer
+    from xrealign.model.words import encode_texts
 
-    layer = resolve_layer(config.align.layer, encoder.layers)
-    return argmax_links(encoder, texts.src, texts.src_spans, texts.tgt, texts.tgt_spans, layer, config.align.max_length)
+    table = config.align
+    chosen = {name: getattr(table, name) for name in EMBEDDING_SETTINGS}
+    settings = AlignSettings(**chosen | {"layer": resolve_layer(table.layer, encoder.layers)})
+    left = encode_texts(
+        encoder.tokenizer, [texts.src[row] for row in rows], table.max_length, [texts.src_spans[row] for row in rows]
+    )
+    right = encode_texts(
+        encoder.tokenizer, [texts.tgt[row] for row in rows], table.max_length, [texts.tgt_spans[row] for row in rows]
+    )
+    means = None
+    if table.centre:
+        means = mean_vector(encoder, left, settings), mean_vector(encoder, right, settings)
+    return encoded_links(encoder, left, right, settings, means, f"align {language.tag}")
 
 
-def _dictionary(config: Config, texts: Any) -> list[Any]:
+def _by_dictionary(
+    config: Config, language: Language, src: list[list[str]], tgt: list[list[str]]
+) -> Sequence[ScoredLinks]:
     from xrealign.align.lexical import dictionary_links
+    from xrealign.align.linker import ScoredLinks
     from xrealign.corpus.dictionary import concept_dictionary, read_dictionary
     from xrealign.corpus.embedded import cldr_names, held_out
 
-    source = parse_language(config.source)
-    held = held_out(cldr_names().ids, config.corpus.held_out)
-    links: list[Any] = [None] * len(texts)
-    for tag in dict.fromkeys(texts.languages):
-        language = parse_language(tag)
-        if config.align.dictionaries is None:
-            dictionary = concept_dictionary(source, language, held)
-        elif tag in config.align.dictionaries:
-            dictionary = read_dictionary(config.align.dictionaries[tag], source, language)
-        else:
-            raise DataError(f"align.dictionaries has no file for {tag}, which is in the subset")
-        rows = [row for row, other in enumerate(texts.languages) if other == tag]
-        src = [_words(texts.src[row], texts.src_spans[row]) for row in rows]
-        tgt = [_words(texts.tgt[row], texts.tgt_spans[row]) for row in rows]
-        for row, found in zip(rows, dictionary_links(src, tgt, dictionary.translations), strict=True):
-            links[row] = found
-    return links
+    source, files = parse_language(config.source), config.align.dictionaries
+    if files is None:
+        dictionary = concept_dictionary(source, language, held_out(cldr_names().ids, config.corpus.held_out))
+    elif language.tag in files:
+        dictionary = read_dictionary(files[language.tag], source, language)
+    else:
+        raise DataError(f"align.dictionaries has no file for {language.tag}, which is in the subset")
+    found = dictionary_links(src, tgt, dictionary.translations)
+    return [ScoredLinks(links, np.ones(len(links), dtype=np.float32)) for links in found]
+
+
+def _sides(texts: AlignedTexts, row: int) -> tuple[tuple[str, Any], tuple[str, Any]]:
+    return (texts.src[row], texts.src_spans[row]), (texts.tgt[row], texts.tgt_spans[row])
 
 
 def _words(text: str, spans: Any) -> list[str]:
     return [text[start:end] for start, end in spans.tolist()]
-
-
-def _without_identical(texts: Any, links: list[Any]) -> tuple[list[Any], int]:
-    """Links between words that differ; a name or a number that is the same in both teaches nothing."""
-    kept = []
-    for row, part in enumerate(links):
-        src, tgt = _words(texts.src[row], texts.src_spans[row]), _words(texts.tgt[row], texts.tgt_spans[row])
-        kept.append(part[np.array([src[i].casefold() != tgt[j].casefold() for i, j in part.tolist()], dtype=bool)])
-    return kept, sum(len(part) for part in links) - sum(len(part) for part in kept)

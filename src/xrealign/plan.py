@@ -143,7 +143,7 @@ def check_settings(config: Config) -> None:
     layers = shape.get("num_hidden_layers", shape.get("n_layers"))
     problems = _select_problems(config)
     for key, layer in (
-        ("align.layer", config.align.layer if config.align.aligner == "argmax" else 0),
+        ("align.layer", config.align.layer if config.align.aligner not in ("dictionary", "none") else 0),
         ("realign.layer", config.realign.layer),
         ("measure.layer", config.measure.layer),
     ):

@@ -79,8 +79,8 @@ def summary(key: str, manifest: dict[str, Any]) -> str:
     if verb == "corpus":
         return f"{sum(facts['pairs'].values()):,} sentence pairs in {len(facts['pairs'])} languages"
     if verb == "align":
-        dropped = facts["identical_links_dropped"]
-        return f"{sum(facts['links'].values()):,} links, {dropped:,} between identical words dropped"
+        dropped = "".join(f", {count:,} dropped: {reason}" for reason, count in facts["links_dropped"].items())
+        return f"{sum(facts['links'].values()):,} links{dropped}"
     if verb == "task":
         tests = len(facts["test"])
         return f"{facts['train']:,} training sentences with {facts['labels']} labels, tests in {tests} languages"

@@ -24,7 +24,7 @@ def filter_links(
 
     Filters apply in the order of the arguments: links below ``min_score`` go first; of the rest those of which a word
     has another link; last those between identical words (Wu & Dredze 2020, arXiv 2010.02537, keep 1-1 links of
-    different words).
+    different words). Words are identical whatever their case.
 
     Args:
         links, scores: *Shape:* (N, 2), (N,)
@@ -40,7 +40,7 @@ def filter_links(
         alone = [np.bincount(side)[side] == 1 if len(side) else side == 0 for side in links.T]
         links, scores = _keep(alone[0] & alone[1], links, scores, "not 1-1", dropped)
     if drop_identical:
-        different = np.array([src[i] != tgt[j] for i, j in links.tolist()], dtype=bool)
+        different = np.array([src[i].casefold() != tgt[j].casefold() for i, j in links.tolist()], dtype=bool)
         links, scores = _keep(different, links, scores, "identical words", dropped)
     return links, scores, dropped
 
