@@ -175,3 +175,11 @@ def test_ten_thousand_pairs_are_a_matter_of_seconds() -> None:
     found = dictionary_links(src, tgt, entries)
     assert time.perf_counter() - start < 10
     assert sum(map(len, found)) > 350_000
+
+
+def test_repeated_words_are_counted_not_compared() -> None:
+    """Two sentences of 3,000 equal words: nine million pairs if compared (measured: a few milliseconds)."""
+    start = time.perf_counter()
+    (found,) = dictionary_links([["a"] * 3000 + ["b"]], [["c"] * 3000 + ["b"]], {"a": ("c", "d"), "b": ("b",)})
+    assert time.perf_counter() - start < 1
+    assert found.tolist() == [[3000, 3000]]

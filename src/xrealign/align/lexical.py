@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -99,9 +99,8 @@ def link_words(
     for fallback in fallbacks:
         if not (src_free and tgt_free):
             break
-        edges = _edges(src, tgt, src_free, tgt_free, fallback)
-        scored += [(i, j, fallback.score) for i, j in unambiguous(edges)]
-        src_free, tgt_free = src_free - {i for i, _ in edges}, tgt_free - {j for _, j in edges}
+        links, src_free, tgt_free = _fallen_back(src, tgt, src_free, tgt_free, fallback)
+        scored += [(i, j, fallback.score) for i, j in links]
     if not scored:
         return NO_LINKS
     scored.sort()
@@ -109,14 +108,20 @@ def link_words(
     return ScoredLinks(array[:, :2].astype(np.int32), array[:, 2].astype(np.float32))
 
 
-def unambiguous(edges: Collection[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Of all pairs that the dictionary joins, each given once, those of which neither part is in another pair.
+def unambiguous(
+    joined: Collection[tuple[str, str]], src_places: Mapping[str, Sized], tgt_places: Mapping[str, Sized]
+) -> list[tuple[str, str]]:
+    """Of all pairs of words or phrases that the dictionary joins, each given once, those that the rule keeps.
 
-    That is the published rule: exactly one translation of i occurs, and once, when i is in one pair only; it
-    translates no other word when j is in one pair only.
+    A place of the source is joined with every place of each of its partners, and the other way round. Exactly one
+    translation of i occurs, and once, when i is joined with one place; it translates no other word when that place is
+    joined with one, too. Words that are repeated are counted, not compared.
     """
-    at_src, at_tgt = Counter(i for i, _ in edges), Counter(j for _, j in edges)
-    return [(i, j) for i, j in edges if at_src[i] == 1 == at_tgt[j]]
+    src_count, tgt_count = dict.fromkeys(src_places, 0), dict.fromkeys(tgt_places, 0)
+    for src, tgt in joined:
+        src_count[src] += len(tgt_places[tgt])
+        tgt_count[tgt] += len(src_places[src])
+    return [(src, tgt) for src, tgt in joined if src_count[src] == 1 == tgt_count[tgt]]
 
 
 def _exact(
@@ -129,20 +134,49 @@ def _exact(
     occurring = {span.phrase for span in tgt_spans}
     src_spans = [Span(i, 1, word) for i, word in enumerate(src) if word in translations]
     src_spans += _phrases(src, lexicon.src_longest, translations)
-    hits = {span.phrase: [t for t in translations[span.phrase] if t in occurring] for span in src_spans}
-    src_units = _longest_first([span for span in src_spans if hits[span.phrase]])
-    wanted = {t for span in src_units for t in hits[span.phrase]}
-    tgt_units = _longest_first([span for span in tgt_spans if span.phrase in wanted])
-    at: dict[str, list[int]] = defaultdict(list)
-    for number, span in enumerate(tgt_units):
-        at[span.phrase].append(number)
-    edges = [(a, b) for a, span in enumerate(src_units) for t in hits[span.phrase] for b in at.get(t, ())]
-    links = [(i, j) for a, b in unambiguous(edges) for i in _places(src_units[a]) for j in _places(tgt_units[b])]
+    hits = {phrase: [t for t in translations[phrase] if t in occurring] for phrase in {s.phrase for s in src_spans}}
+    src_units = _by_phrase(_longest_first([span for span in src_spans if hits[span.phrase]]))
+    wanted = {t for phrase in src_units for t in hits[phrase]}
+    tgt_units = _by_phrase(_longest_first([span for span in tgt_spans if span.phrase in wanted]))
+    joined = [(phrase, t) for phrase in src_units for t in hits[phrase] if t in tgt_units]
+    kept = unambiguous(joined, src_units, tgt_units)
+    links = [(i, j) for s, t in kept for i in _places(src_units[s][0]) for j in _places(tgt_units[t][0])]
     src_free, tgt_free = set(range(len(src))), set(range(len(tgt)))
-    for a, b in edges:
-        src_free.difference_update(_places(src_units[a]))
-        tgt_free.difference_update(_places(tgt_units[b]))
+    for free, units, phrases in ((src_free, src_units, {s for s, _ in joined}),
+                                 (tgt_free, tgt_units, {t for _, t in joined})):  # fmt: skip
+        free.difference_update(place for phrase in phrases for span in units[phrase] for place in _places(span))
     return links, src_free, tgt_free
+
+
+def _fallen_back(
+    src: Sequence[str], tgt: Sequence[str], src_free: set[int], tgt_free: set[int], fallback: Fallback
+) -> tuple[list[tuple[int, int]], set[int], set[int]]:
+    """Links between free words, and the words that are still free."""
+    src_places, tgt_places = _by_word(src, src_free), _by_word(tgt, tgt_free)
+    at: dict[str, list[str]] = defaultdict(list)
+    for word in tgt_places:
+        for form in fallback.forms(word):
+            at[form].append(word)
+    joined = {(word, other) for word in src_places for t in fallback.reach(word) for other in at.get(t, ())}
+    links = [(src_places[s][0], tgt_places[t][0]) for s, t in unambiguous(joined, src_places, tgt_places)]
+    for free, places, words in ((src_free, src_places, {s for s, _ in joined}),
+                                (tgt_free, tgt_places, {t for _, t in joined})):  # fmt: skip
+        free.difference_update(place for word in words for place in places[word])
+    return links, src_free, tgt_free
+
+
+def _by_phrase(spans: Iterable[Span]) -> dict[str, list[Span]]:
+    found: dict[str, list[Span]] = {}
+    for span in spans:
+        found.setdefault(span.phrase, []).append(span)
+    return found
+
+
+def _by_word(words: Sequence[str], places: Iterable[int]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for place in places:
+        found.setdefault(words[place], []).append(place)
+    return found
 
 
 def _phrases(words: Sequence[str], longest: Mapping[str, int], known: Collection[str]) -> list[Span]:
@@ -173,16 +207,6 @@ def _longest_first(spans: list[Span]) -> list[Span]:
 
 def _places(span: Span) -> range:
     return range(span.start, span.start + span.length)
-
-
-def _edges(
-    src: Sequence[str], tgt: Sequence[str], src_free: set[int], tgt_free: set[int], fallback: Fallback
-) -> set[tuple[int, int]]:
-    at: dict[str, list[int]] = defaultdict(list)
-    for j in tgt_free:
-        for form in fallback.forms(tgt[j]):
-            at[form].append(j)
-    return {(i, j) for i in src_free for t in fallback.reach(src[i]) for j in at.get(t, ())}
 
 
 def dictionary_recipe(
