@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xrealign.errors import ConfigError
-from xrealign.train.losses import sentence_contrastive, word_contrastive
+from xrealign.train.losses import LOSSES, Temperature, sentence_contrastive, word_contrastive
+from xrealign.train.losses_contrastive import momentum_contrastive
 
 
 def by_hand(src, tgt, links, temperature, negatives):
@@ -130,3 +131,119 @@ def test_unknown_negatives_are_refused():
     src, tgt, links = random_case(1, 3, 3, 1, 4)
     with pytest.raises(ConfigError, match="'strong' or 'weak'"):
         word_contrastive(src, tgt, links, negatives="hard")
+
+
+def one_direction(src, tgt, links, temperature, negatives, linked):
+    """Mean over source words alone, one anchor after the other."""
+    if linked:
+        src, tgt = [src[i] for i, _ in links], [tgt[j] for _, j in links]
+        links = [(n, n) for n in range(len(links))]
+    terms = []
+    for i, j in links:
+        a = torch.tensor(src[i], dtype=torch.float64)
+        others = [(v, n == j) for n, v in enumerate(tgt)]
+        if negatives == "strong":
+            others += [(v, False) for n, v in enumerate(src) if n != i]
+        cosines = [torch.cosine_similarity(a, torch.tensor(v, dtype=torch.float64), dim=0) for v, _ in others]
+        logits = torch.stack(cosines) / temperature
+        terms.append(-logits.log_softmax(0)[[right for _, right in others].index(True)].item())
+    return sum(terms) / len(terms)
+
+
+@pytest.mark.parametrize("negatives", ["strong", "weak"])
+@pytest.mark.parametrize("candidates", ["all", "linked"])
+def test_directions_are_halves_of_both(negatives, candidates):
+    src, tgt, links = random_case(4, 7, 9, 4, 5)
+    linked = candidates == "linked"
+    ahead, back = (
+        word_contrastive(src, tgt, links, 0.3, negatives, direction, candidates).item()
+        for direction in ("forward", "backward")
+    )
+    args = (0.3, negatives, linked)
+    assert ahead == pytest.approx(one_direction(src.tolist(), tgt.tolist(), links.tolist(), *args), abs=1e-9)
+    flipped = links.flip(1).tolist()
+    assert back == pytest.approx(one_direction(tgt.tolist(), src.tolist(), flipped, *args), abs=1e-9)
+    both = word_contrastive(src, tgt, links, 0.3, negatives, "both", candidates).item()
+    assert both == pytest.approx((ahead + back) / 2, abs=1e-12)
+    assert abs(ahead - back) > 1e-3
+
+
+def test_weak_and_linked_is_cross_entropy_both_ways_over_the_linked_words():
+    src, tgt, links = random_case(6, 8, 9, 5, 4)
+    a = torch.nn.functional.normalize(src[links[:, 0]], dim=1)
+    b = torch.nn.functional.normalize(tgt[links[:, 1]], dim=1)
+    logits, goal = a @ b.T / 0.1, torch.arange(5)
+    entropy = torch.nn.functional.cross_entropy
+    expected = 0.5 * (entropy(logits, goal) + entropy(logits.T, goal))
+    ours = word_contrastive(src, tgt, links, 0.1, "weak", candidates="linked")
+    assert ours.item() == pytest.approx(expected.item(), abs=1e-12)
+    ranking = sentence_contrastive(src[links[:, 0]], tgt[links[:, 1]], 0.1, "weak")
+    assert ranking.item() == pytest.approx(expected.item(), abs=1e-12)
+
+
+@pytest.mark.parametrize("filled", [0, 3, 6])
+@pytest.mark.parametrize("normalise", [True, False])
+def test_momentum_contrast_is_a_softmax_over_the_key_and_what_is_queued(filled, normalise):
+    torch.manual_seed(1)
+    queries = torch.randn(4, 5, dtype=torch.float64, requires_grad=True)
+    keys, queue = torch.randn(4, 5, dtype=torch.float64), torch.randn(6, 5, dtype=torch.float64)
+    loss = momentum_contrastive(queries, keys, queue, torch.tensor(filled), 0.25, normalise)
+
+    def product(a, b):
+        norms = math.sqrt(sum(x * x for x in a)) * math.sqrt(sum(y * y for y in b)) if normalise else 1.0
+        return sum(x * y for x, y in zip(a, b, strict=True)) / norms / 0.25
+
+    terms = []
+    for q, k in zip(queries.tolist(), keys.tolist(), strict=True):
+        logits = [product(q, k)] + [product(q, v) for v in queue[:filled].tolist()]
+        terms.append(math.log(sum(math.exp(x) for x in logits)) - logits[0])
+    assert loss.item() == pytest.approx(sum(terms) / 4, abs=1e-10)
+    before = torch.autograd.grad(loss, queries, retain_graph=True)[0].clone()
+    queue.fill_(7.0)  # new keys are written before the gradient is taken
+    assert torch.equal(torch.autograd.grad(loss, queries)[0], before)
+    assert bool(before.abs().sum() > 0) == (filled > 0)
+
+
+def test_a_learned_temperature_is_cut_back_at_one_hundredth_and_can_turn_around():
+    temperature = Temperature(0.07)
+    assert temperature().item() == pytest.approx(0.07, rel=1e-6)
+    with torch.no_grad():
+        temperature.log_scale.fill_(9.0)
+    assert temperature().item() == pytest.approx(0.01, rel=1e-5)
+    assert temperature.log_scale.item() == pytest.approx(math.log(100), rel=1e-6)
+    temperature().backward()
+    assert temperature.log_scale.grad.item() == pytest.approx(-0.01, rel=1e-5)
+
+
+def test_the_gradient_of_a_learned_temperature_is_a_difference_quotient():
+    src, tgt, links = random_case(9, 6, 6, 4, 5)
+    temperature = Temperature(0.2).double()
+    word_contrastive(src, tgt, links, temperature()).backward()
+
+    def at(scale):
+        return word_contrastive(src, tgt, links, math.exp(-scale)).item()
+
+    middle, step = temperature.log_scale.item(), 1e-5
+    quotient = (at(middle + step) - at(middle - step)) / (2 * step)
+    assert temperature.log_scale.grad.item() == pytest.approx(quotient, abs=1e-6)
+
+
+def test_autocast_does_not_round_the_comparison():
+    src, tgt, links = random_case(2, 20, 20, 10, 16, torch.float32)
+    plain = word_contrastive(src, tgt, links, 0.05)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert word_contrastive(src, tgt, links, 0.05).item() == plain.item()
+
+
+@pytest.mark.parametrize("wrong", [{"direction": "ahead"}, {"candidates": "some"}])
+def test_unknown_words_are_refused(wrong):
+    src, tgt, links = random_case(1, 3, 3, 1, 4)
+    with pytest.raises(ConfigError, match="is unknown; expected"):
+        word_contrastive(src, tgt, links, **wrong)
+
+
+def test_every_loss_has_a_line_in_the_table():
+    import xrealign.train.losses as module
+
+    for loss in LOSSES.values():
+        assert f"`{loss.__name__}`" in module.__doc__
