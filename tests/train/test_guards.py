@@ -190,3 +190,20 @@ def test_no_step_waits_for_the_device(tmp_path):
     with _Reads() as reads:
         torch.ones(1).item()
     assert reads.count == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_no_step_waits_for_it(tmp_path):
+    """CUDA itself raises where the host would wait; the history is read after the tenth step."""
+    x = torch.randn(8, 4)
+
+    def watched(step):
+        torch.cuda.set_sync_debug_mode("error" if step < 9 else "default")
+        return x
+
+    objective = Objective("word", watched, good, NAMES)
+    try:
+        phase = Phase("realign", 10, 1e-2, (objective,), "linear", 0.2, weight_decay=0.1, clip=0.05)
+        run_phase(fresh(), phase, tmp_path, seed=0)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

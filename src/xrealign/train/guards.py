@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 def not_finite(losses: Sequence[Tensor], gradient_norm: Tensor) -> Tensor:
     """1.0 where a step must be left out, 0.0 where it may be made; on the device. *Shape:* ()"""
-    total = torch.stack([*(loss.detach().double() for loss in losses), gradient_norm.double()])
+    total = torch.stack([*(loss.detach().float() for loss in losses), gradient_norm.float()])
     return (~torch.isfinite(total).all()).float()
 
 
