@@ -17,6 +17,7 @@ from torch import Tensor
 
 from xrealign.align.extract import ALIGNERS, AlignSettings, mutual
 from xrealign.align.linker import NO_LINKS, Linked, Linker, Recipe, ScoredLinks, Sentences
+from xrealign.align.romanised import romanised_boost
 from xrealign.model.encoder import Encoder, encoder_digest, load_encoder
 from xrealign.model.layers import hidden_state, resolve_layer
 from xrealign.model.precision import half_linear
@@ -93,10 +94,17 @@ def units(hidden: Tensor, batch: TextBatch, moved: TextBatch, settings: AlignSet
     return Units(vectors, mask, words)
 
 
-def unit_links(found: Units, settings: AlignSettings, means: tuple[Tensor, Tensor] | None = None) -> list[ScoredLinks]:
+def unit_links(
+    found: Units,
+    settings: AlignSettings,
+    means: tuple[Tensor, Tensor] | None = None,
+    words: tuple[Sentences, Sentences] | None = None,
+) -> list[ScoredLinks]:
     """Links of B pairs whose source sentences are the first B of ``found`` and whose target sentences the rest.
 
-    ``means`` are the two languages' mean vectors, (D,) each, subtracted before anything is compared.
+    Args:
+        means: the two languages' mean vectors, (D,) each, subtracted before anything is compared.
+        words: of both sides, where ``settings.romanised`` asks how they are spelled.
     """
     half = found.vectors.shape[0] // 2
     src, tgt = found.vectors[:half], found.vectors[half:]
@@ -106,7 +114,14 @@ def unit_links(found: Units, settings: AlignSettings, means: tuple[Tensor, Tenso
         src, tgt = src - means[0], tgt - means[1]
     aligner = ALIGNERS[settings.aligner]
     both = found.mask[:half, :, None] & found.mask[half:, None, :]
-    scores = aligner.links(similarities(src, tgt, aligner.similarity), both, settings)
+    similarity = similarities(src, tgt, aligner.similarity)
+    if settings.romanised and words is not None:
+        boost = romanised_boost(*words, settings.romanised, settings.romanised_floor, both.shape[2], found.words)
+        added = torch.from_numpy(boost).to(similarity)
+        if aligner.similarity == "dot":  # a boost of the cosine
+            added = added * src.norm(dim=2)[:, :, None] * tgt.norm(dim=2)[:, None, :]
+        similarity = similarity + added
+    scores = aligner.links(similarity, both, settings)
     pair, i, j = np.nonzero(scores > -np.inf)
     strength = scores[pair, i, j].astype(np.float32)
     if found.words is not None:
@@ -132,16 +147,24 @@ def encoded_links(
     settings: AlignSettings,
     means: tuple[Tensor, Tensor] | None = None,
     what: str | None = None,
+    words: tuple[Sentences, Sentences] | None = None,
 ) -> list[ScoredLinks]:
-    """Links of each sentence pair, of texts encoded with their word spans. ``what`` names the work on the progress
-    bar; without it there is none."""
+    """Links of each sentence pair, of texts encoded with their word spans.
+
+    Args:
+        means, words: as for `unit_links`; words of all pairs.
+        what: names the work on the progress bar; without it there is none.
+    """
     found = [NO_LINKS] * len(left)
     batches = length_batches(np.maximum(left.lengths, right.lengths) * 2, settings.subwords_per_batch)
     with torch.inference_mode():
         for rows in track(batches, what) if what else batches:
             batch = make_batch([(left, rows), (right, rows)], encoder.tokenizer.pad_token_id)
             made = units(*_states(encoder, batch, settings.layer), settings)
-            for row, links in zip(rows, unit_links(made, settings, means), strict=True):
+            spelled = None
+            if settings.romanised and words is not None:
+                spelled = [words[0][row] for row in rows], [words[1][row] for row in rows]
+            for row, links in zip(rows, unit_links(made, settings, means, spelled), strict=True):
                 found[row] = links
     return found
 
@@ -216,7 +239,8 @@ def _opened(encoder: Encoder, settings: AlignSettings, device: str) -> Linker:
 
     def link(src: Sentences, tgt: Sentences) -> Linked:
         left, right = encode(src), encode(tgt)
-        found = encoded_links(encoder, left, right, settings, (means[0], means[1]) if means else None)
+        both = (means[0], means[1]) if means else None
+        found = encoded_links(encoder, left, right, settings, both, words=(src, tgt))
         return Linked(found, left.cut_words + right.cut_words)
 
     return Linker(link, prepare if settings.centre else None)

@@ -46,6 +46,7 @@ class AlignSettings:
         subwords_per_batch: batch size.
         precision: of the encoder's linear layers: fp32, or bf16 where the hardware has it (twice as fast, about one
             link in 300 differs).
+        romanised, romanised_floor: weight and floor of `xrealign.align.romanised.romanised_boost`; 0 switches it off.
     """
 
     aligner: str = "argmax"
@@ -64,6 +65,8 @@ class AlignSettings:
     max_length: int = 128
     subwords_per_batch: int = 4096
     precision: str = "fp32"
+    romanised: float = 0.0
+    romanised_floor: float = 0.3
 
     def __post_init__(self) -> None:
         """Raises: ConfigError: a value is impossible; all of them are named."""
@@ -82,6 +85,8 @@ class AlignSettings:
                 ("penalty", "more than 0", self.penalty > 0),
                 ("max_length", "3 or more", self.max_length >= 3),
                 ("precision", "fp32 or bf16", self.precision in PRECISIONS),
+                ("romanised", "0 or more", self.romanised >= 0),
+                ("romanised_floor", "0 to 1", 0 <= self.romanised_floor <= 1),
             )
             if not fits
         ]
