@@ -17,6 +17,8 @@ from xrealign.model.words import encode_texts, make_batch, mean_words, pool_sent
 from xrealign.train.loop import Objective, Phase, run_phase
 from xrealign.train.losses import sentence_contrastive, word_contrastive
 from xrealign.train.micro import Pieces, cached_backward, split_batch, split_texts, undivided
+from xrealign.train.objective_settings import ObjectiveSettings
+from xrealign.train.objectives import OBJECTIVES, make_objective
 from xrealign.train.seeds import seed_torch
 from xrealign.train.streams import PairStream
 
@@ -99,6 +101,28 @@ def test_same_loss_and_gradient_as_in_one_pass(tiny_encoder_folder, stream, obje
         assert torch.allclose(found[name], gradient, rtol=tolerance, atol=tolerance * scale), name
     assert any("projection" in name for name in wanted)
     assert ("temperature.weight" in wanted) == (objective == "sentence")
+
+
+@pytest.mark.parametrize("name", [name for name, kind in OBJECTIVES.items() if isinstance(kind.loss, tuple)])
+def test_every_objective_that_can_be_divided(tiny_encoder_folder, stream, name):
+    """Their queues and slow copies included: what the second half changes, the second pass does not see."""
+    batch, found = stream(0), []
+    for parts in (None, 5):
+        encoder, _ = model_of(tiny_encoder_folder, dropout=0.0)
+        objective = make_objective(name, ObjectiveSettings(layers=(3,)), encoder.model, seed=1)
+        model = nn.ModuleDict({"encoder": encoder.model, "heads": objective.heads}).double().train()
+        if parts is None:
+            loss = objective.loss(model, batch)
+            loss.backward()
+        else:
+            pieces = Pieces(split_batch, objective.encode, objective.compare)
+            loss = cached_backward(model, batch, pieces, parts, device=CPU)
+        found.append((loss.item(), gradients(model)))
+    (loss, wanted), (cached, got) = found
+    assert cached == pytest.approx(loss, rel=1e-12)
+    assert got.keys() >= wanted.keys() != set()
+    for key, gradient in wanted.items():
+        assert torch.allclose(got[key], gradient, rtol=1e-9, atol=1e-13), key
 
 
 def test_both_passes_drop_the_same(tiny_encoder_folder, stream):

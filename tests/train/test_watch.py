@@ -21,6 +21,7 @@ from xrealign.train.watch import (
     drift,
     isoscore,
     mean_cosine,
+    moves_text,
     probe,
     reasons,
     take,
@@ -98,6 +99,15 @@ def test_drift_by_block(tiny_encoder_folder):
     assert found.pop("block 3") == pytest.approx(0.5, abs=1e-6)
     assert found.keys() == {"embeddings", "block 1", "block 2", "block 4", "the rest"}
     assert set(found.values()) == {0.0}
+
+
+def test_what_moved_in_a_line():
+    moved = {"embeddings": 0.0, "block 1": 0.0, "block 2": 0.0031, "the rest": 1e-5}
+    assert (
+        moves_text(moved) == "moved: block 2 by 0.31%, the rest by 0.001% of the norm; unchanged: embeddings, block 1"
+    )
+    assert moves_text({"block 1": 0.5}) == "moved: block 1 by 50% of the norm"
+    assert moves_text({"block 1": 0.0}) == "unchanged: block 1"
 
 
 def test_warnings_compare_with_the_start():
