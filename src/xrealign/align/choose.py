@@ -1,0 +1,55 @@
+"""Every aligner of ``xrealign align`` by name: what it needs, and how it is opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from xrealign.align.linker import Recipe
+from xrealign.errors import ConfigError, did_you_mean
+from xrealign.language import Language
+
+EMBEDDING = (
+    "argmax", "itermax", "softmax", "matching", "edge-cover", "balanced-ot", "partial-ot", "unbalanced-ot",
+)  # fmt: skip
+OTHERS = ("dictionary", "supervised")
+NAMES = (*EMBEDDING, *OTHERS)
+
+
+@dataclass(frozen=True, slots=True)
+class DictionaryOptions:
+    """What the dictionary aligner reads; see `xrealign.align.lexical.dictionary_recipe`."""
+
+    path: Path | None = None
+    lemma: bool = False
+    prefix: bool = False
+    reverse: bool = False
+    most_malformed: int = 0
+
+
+def check_aligner(name: str) -> None:
+    """Raises: ConfigError: there is no aligner of this name."""
+    if name not in NAMES:
+        raise ConfigError(f"--aligner {name} is unknown; expected {', '.join(NAMES)}{did_you_mean(name, NAMES)}")
+
+
+def dictionary_aligner(options: DictionaryOptions, src: Language | None, tgt: Language | None) -> Recipe:
+    """Raises: ConfigError: no dictionary is named; DataError: there is no such file."""
+    from xrealign.align.lexical import dictionary_recipe
+
+    if options.path is None:
+        raise ConfigError("--aligner dictionary needs --dictionary FILE, two columns: source word, target word")
+    return dictionary_recipe(
+        options.path, src, tgt, options.lemma, options.prefix, options.reverse, options.most_malformed
+    )
+
+
+def supervised_aligner(
+    model: Path | None, threshold: float | None, max_length: int, subwords_per_batch: int, device: str
+) -> Recipe:
+    """Raises: ConfigError: no model is named; ArtifactError: it is none of a supervised aligner."""
+    from xrealign.align.supervised import supervised_recipe
+
+    if model is None:
+        raise ConfigError("--aligner supervised needs --model FOLDER, which `xrealign align train-supervised` writes")
+    return supervised_recipe(model, 0.5 if threshold is None else threshold, max_length, subwords_per_batch, device)
