@@ -16,9 +16,10 @@ from xrealign.align.extract import ALIGNERS, AlignSettings
 from xrealign.align.filters import filter_links
 from xrealign.config import load_config
 from xrealign.config_tables import AlignTable
+from xrealign.language import parse_language
 from xrealign.linking import make_align
 from xrealign.model.words import encode_texts
-from xrealign.segment import spans_by_blanks
+from xrealign.segment import segmentation_name, spans_by_blanks, spans_of_words
 
 PAIRS = {
     "deu_Latn": [
@@ -85,6 +86,23 @@ def test_filters_are_counted(corpus: Path, tiny_encoder_folder: Path) -> None:
         found, _, _ = filter_links(links, np.ones(len(links)), *words, None, True, True)
         assert found.tolist() == left.tolist()
         assert not any(words[0][i].lower() == words[1][j].lower() for i, j in left)
+
+
+def test_words_that_icu_found_are_set_apart(corpus: Path, tiny_encoder_folder: Path, tiny_encoder) -> None:
+    src, tgt = "Everyone has the right to work", "人人有权工作"
+    table = {"id": ["1"], "language": ["zho_Hans"], "src": [src], "tgt": [tgt]}
+    pq.write_table(pa.table(table), corpus / "pairs.parquet")
+    facts, out = align(corpus, tiny_encoder_folder, 'aligner = "edge-cover"\nlayer = 2\none_to_one = false')
+    aligned = read_aligned(out)
+    assert facts["words"] == {"zho_Hans": segmentation_name(parse_language("zho_Hans"))}
+    words = [tgt[a:b] for a, b in aligned.tgt_spans[0]]
+    assert "".join(words) == tgt
+    assert 1 < len(words) < len(tgt)
+    text, spans = spans_of_words(words)
+    left = encode_texts(tiny_encoder.tokenizer, [src], 128, [spans_by_blanks(src)])
+    right = encode_texts(tiny_encoder.tokenizer, [text], 128, [spans])
+    expected = encoded_links(tiny_encoder, left, right, AlignSettings("edge-cover", 2))[0].links
+    assert aligned.links[0].tolist() == expected.tolist()
 
 
 def test_no_links_without_an_aligner(corpus: Path, tiny_encoder_folder: Path) -> None:

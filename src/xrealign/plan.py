@@ -15,6 +15,7 @@ from xrealign.config import Config
 from xrealign.errors import ConfigError
 from xrealign.language import parse_language
 from xrealign.linking import make_align
+from xrealign.segment import word_rules
 from xrealign.store import Stage, file_digest
 
 BASELINE, CONTROL, REALIGNED = "baseline", "control", "realigned"
@@ -78,6 +79,7 @@ def make_plan(config: Config) -> Plan:
     align = add(
         "align",
         {"source": config.source, "align": _without(dump["align"], "dictionaries"), "held": config.corpus.held_out}
+        | {"words": word_rules()}
         | attention,
         {**encoder, **text, "corpus": corpus},
         lambda out, work: make_align(config, plan.folder("corpus"), out),

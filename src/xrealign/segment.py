@@ -20,6 +20,7 @@ import regex
 
 from xrealign.language import Language
 
+RULES = 2  # raise it when words come out otherwise: results made by other rules are then made anew
 ICU_SCRIPTS = frozenset({"Hans", "Hant", "Hani", "Jpan", "Hira", "Kana", "Hrkt", "Thai", "Laoo", "Khmr", "Mymr"})
 # Line breaking class SA (Unicode Standard Annex 14: written without blanks) that ICU has no dictionary for.
 NO_RULE = frozenset({"Ahom", "Lana", "Tale", "Talu", "Tavt"})
@@ -56,6 +57,13 @@ def segmentation_name(language: Language) -> str:
     from icu4py import icu_version
 
     return {"blanks": "blanks", "icu": f"icu {icu_version}", "none": "subwords"}[rule_of(language)]
+
+
+def word_rules() -> str:
+    """Version of all rules together, for fingerprints."""
+    from icu4py import icu_version
+
+    return f"{RULES}, icu {icu_version}"
 
 
 def find_spans(text: str, language: Language) -> np.ndarray:

@@ -28,8 +28,8 @@ def pairs_command(
         typer.Option(
             help="By an encoder's vectors: `argmax` (each other's most similar: few links, most of them right), "
             "`itermax` (argmax, then the words left over), `softmax` (both probabilities above --threshold), "
-            "`matching` (best one-to-one), `edge-cover` (every word gets a link), `balanced-ot`, `partial-ot`, `unbalanced-ot` "
-            "(transport). Or `dictionary`, or `supervised` (--model)."
+            "`matching` (best one-to-one), `edge-cover` (every word gets a link), `balanced-ot`, `partial-ot`, "
+            "`unbalanced-ot` (transport). Or `dictionary`, or `supervised` (--model)."
         ),
     ] = "argmax",
     encoder: Annotated[
