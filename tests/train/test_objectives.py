@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from xrealign.errors import ConfigError
 from xrealign.model.layers import find_blocks, hidden_states
 from xrealign.model.words import encode_texts, make_batch
+from xrealign.train.micro import Pieces, cached_backward, split_batch
 from xrealign.train.objectives import OBJECTIVES, ObjectiveSettings, make_objective, projection_head
 from xrealign.train.seeds import seed_torch
 from xrealign.train.slow_copy import Queue, SlowCopy
@@ -324,3 +325,39 @@ def test_states_of_several_layers_are_those_of_one_pass(any_tiny_encoder):
         assert list(hidden_states(encoder.model, [2, 4], inputs)) == [2, 4]
         assert hidden_states(encoder.model, [], inputs) == {}
     assert all(not block._forward_pre_hooks for block in find_blocks(encoder.model))
+
+
+@pytest.mark.parametrize("name", DIVISIBLE)
+def test_divided_batches_have_the_same_loss_and_gradient(tiny_encoder, aligned, name):
+    objective, model, batch = built(name, tiny_encoder, aligned)
+    model.train()
+    objective.loss(model, batch)  # which fills a queue
+    model.eval()
+    whole = objective.loss(model, batch)
+    whole.backward()
+    wanted = {key: p.grad.clone() for key, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    pieces = Pieces(split_batch, objective.encode, objective.compare)
+    parts = cached_backward(model, batch, pieces, 3, device=torch.device("cpu"))
+    assert parts.item() == pytest.approx(whole.item(), abs=1e-6)
+    assert len(wanted) > 10
+    for key, p in model.named_parameters():
+        if key in wanted:
+            torch.testing.assert_close(p.grad, wanted[key], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "parameter_drift"])
+def test_under_autocast_the_same_parameters_have_a_gradient(tiny_encoder, aligned, name):
+    objective, model, batch = built(name, tiny_encoder, aligned)
+    model.train()
+    objective.loss(model, batch)
+    found = []
+    for cast in (False, True):
+        model.zero_grad()
+        seed_torch(0, "step")
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=cast):
+            loss = objective.loss(model, batch)
+        loss.backward()
+        found.append({key for key, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0})
+        assert loss.dtype == torch.float32
+    assert {key for key in found[0] ^ found[1] if not key.endswith("key.bias")} == set()

@@ -171,7 +171,7 @@ def whole_xlm_align(reading: Reading, batch: PairBatch, heads: nn.ModuleDict, se
         return words[:n], words[n:]
 
     if settings.labels == "self":
-        with torch.no_grad():
+        with torch.no_grad(), _uncached(real.device.type):
             state = hidden_states(encoder, (settings.label_layer,), joined.inputs)[settings.label_layer]
             links = self_labelled(*by_place(state), real[:n], real[n:], settings.epsilon)
     else:
@@ -184,6 +184,13 @@ def whole_xlm_align(reading: Reading, batch: PairBatch, heads: nn.ModuleDict, se
         back, others = pointer_loss(pointer(tgt, src), links.transpose(1, 2), asked[n:], real[:n])
         losses.append((there + back) / (some + others).clamp(min=1))
     return _mean(losses)
+
+
+def _uncached(kind: str) -> torch.autocast:
+    """Autocast as it is, but weights it casts here, without a graph, are not used again where one is needed (as
+    older versions of torch do)."""
+    dtype, enabled = torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)
+    return torch.autocast(kind, dtype=dtype, enabled=enabled, cache_enabled=False)
 
 
 def _mean(losses: Iterable[Tensor]) -> Tensor:
