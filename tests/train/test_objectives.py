@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from xrealign.errors import ConfigError
 from xrealign.model.layers import find_blocks, hidden_states
 from xrealign.model.words import encode_texts, make_batch
+from xrealign.train.loop import Objective, Phase, run_phase
 from xrealign.train.micro import Pieces, cached_backward, split_batch
 from xrealign.train.objectives import OBJECTIVES, ObjectiveSettings, make_objective, projection_head
 from xrealign.train.seeds import seed_torch
@@ -361,3 +362,33 @@ def test_under_autocast_the_same_parameters_have_a_gradient(tiny_encoder, aligne
         found.append({key for key, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0})
         assert loss.dtype == torch.float32
     assert {key for key in found[0] ^ found[1] if not key.endswith("key.bias")} == set()
+
+
+def test_a_training_killed_and_resumed_remembers_its_queue_and_slow_copy(tiny_folders, aligned, tmp_path):
+    from xrealign.model.encoder import load_encoder
+
+    def train(folder, stop=None):
+        encoder = load_encoder(str(tiny_folders("bert")))
+        objective, model, _ = built("infoxlm", encoder, aligned)
+        stream = stream_of(encoder, aligned, np.arange(48).reshape(6, 8))
+
+        def batch(step):
+            if step == stop:
+                raise KeyboardInterrupt
+            return stream(step)
+
+        names = frozenset(name for name, _ in model.named_parameters() if "pooler" not in name)
+        phase = Phase("realign", 6, 1e-3, (Objective("infoxlm", batch, objective.loss, names),), checkpoint_every=2)
+        run_phase(model, phase, folder, seed=1)
+        return model.state_dict()
+
+    whole = train(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "killed", stop=5)
+    again = train(tmp_path / "killed")
+    assert all(torch.equal(value, again[name]) for name, value in whole.items())
+    assert int(whole["heads.queue.filled"]) == 20
+    assert any(
+        not torch.equal(whole[f"heads.slow.{name.replace('.', '/')}"], whole[f"encoder.{name}"])
+        for name in ("embeddings.word_embeddings.weight", "encoder.layer.0.output.dense.weight")
+    )
