@@ -1,8 +1,8 @@
 """Which items go into which step: planned once, as arrays, from the seed alone.
 
-A plan is a (steps, batch) array of item numbers. Items are drawn by language (uniformly, so that the smallest
-language neither ends the epoch nor drowns), each language running through its own shuffled copies; then steps within
-a window share out their items by length, so that little of a batch is padding.
+A plan is a (steps, batch) array of item numbers. Items are drawn by language (uniformly unless shares are given, so
+that the smallest language neither ends the epoch nor drowns), each language running through its own shuffled copies;
+then steps within a window share out their items by length, so that little of a batch is padding.
 """
 
 from __future__ import annotations
@@ -23,22 +23,34 @@ WINDOW = 32  # steps that share out their items by length; random enough, and pa
 Array = np.ndarray[Any, Any]
 
 
-def plan_steps(groups: Sequence[int], lengths: Array, steps: int, batch: int, seed: int, name: str) -> Array:
+def plan_steps(
+    groups: Sequence[int],
+    lengths: Array,
+    steps: int,
+    batch: int,
+    seed: int,
+    name: str,
+    shares: Sequence[float] | None = None,
+    window: int = WINDOW,
+) -> Array:
     """Item numbers of every step. *Shape:* (steps, batch)
 
     Args:
-        groups: group of each item (its language); groups are drawn with equal chances. *Shape:* (items,)
+        groups: group of each item (its language). *Shape:* (items,)
         lengths: what to sort by within a window. *Shape:* (items,)
+        shares: chance of each group, in order of group; equal chances without them. A share of 0 leaves a group out.
+        window: steps that share out their items by length. What is drawn in a window does not depend on it.
 
     Raises:
-        TrainingError: there is nothing to draw from.
+        TrainingError: there is nothing to draw from, or the shares are not one for each group, 0 or more, adding up
+            to 1.
     """
     if len(groups) == 0:
         raise TrainingError(f"{name}: there is nothing to train on")
     draw = numpy_generator(seed, "plan", name)
     labels = np.asarray(groups)
     names = np.unique(labels)
-    chosen = draw.integers(len(names), size=steps * batch)
+    chosen = _draw_groups(draw, len(names), steps * batch, shares, name)
     items = np.empty(steps * batch, dtype=np.int64)
     for index, group in enumerate(names):
         members = np.flatnonzero(labels == group)
@@ -47,11 +59,92 @@ def plan_steps(groups: Sequence[int], lengths: Array, steps: int, batch: int, se
         order = [draw.permutation(members) for _ in range(rounds)]
         items[places] = np.concatenate([*order, members[:0]])[: len(places)]
     plan = items.reshape(steps, batch)
-    for start in range(0, steps, WINDOW):
-        window = plan[start : start + WINDOW]
-        by_length = window.reshape(-1)[np.argsort(lengths[window.reshape(-1)], kind="stable")]
-        plan[start : start + WINDOW] = by_length.reshape(window.shape)[draw.permutation(len(window))]
+    for start in range(0, steps, window):
+        part = plan[start : start + window]
+        by_length = part.reshape(-1)[np.argsort(lengths[part.reshape(-1)], kind="stable")]
+        plan[start : start + window] = by_length.reshape(part.shape)[draw.permutation(len(part))]
     return plan
+
+
+def _draw_groups(draw: np.random.Generator, groups: int, size: int, shares: Sequence[float] | None, name: str) -> Array:
+    """The group of each place."""
+    chances = np.full(groups, 1 / groups) if shares is None else np.asarray(shares, dtype=np.float64)
+    if len(chances) != groups or not (chances >= 0).all() or abs(chances.sum() - 1) > 1e-6:
+        raise TrainingError(f"{name}: shares {chances.tolist()}, expected {groups} of 0 or more that add up to 1")
+    if (chances == chances[0]).all():
+        return draw.integers(groups, size=size)
+    # The last bound is made exact, so that no draw falls behind it or on a group without a share.
+    bounds = np.cumsum(chances) / chances.sum()
+    bounds[np.flatnonzero(chances)[-1] :] = 1.0
+    found: Array = np.searchsorted(bounds, draw.random(size), side="right")
+    return found
+
+
+def rank_plan(plan: Array, rank: int, ranks: int) -> Array:
+    """The part of a plan that process ``rank`` of ``ranks`` trains on. *Shape:* (steps, batch) → (steps, batch/ranks)
+
+    Every process makes the whole plan, whatever their number, and takes every ``ranks``-th item of each step: together
+    they train on the same items at the same step as one process does, and as a step's items stand in order of length,
+    all have about as much to do. `whole_step` puts a step together again.
+
+    Raises:
+        TrainingError: there is no such rank, or the batch cannot be shared out evenly.
+    """
+    batch = plan.shape[1]
+    if not 0 <= rank < ranks:
+        raise TrainingError(f"rank {rank} of {ranks} processes: expected 0 to {ranks - 1}")
+    if batch % ranks:
+        raise TrainingError(
+            f"a batch of {batch} cannot be shared evenly by {ranks} processes; use a batch size that {ranks} divides"
+        )
+    return plan[:, rank::ranks]
+
+
+def whole_step(parts: Sequence[Array]) -> Array:
+    """A step's items, or rows made from them, in the order of one process, from those of all ranks. → (batch, …)"""
+    return np.stack(list(parts), axis=1).reshape(-1, *np.shape(parts[0])[1:])
+
+
+def padding_efficiency(src_lengths: Array, tgt_lengths: Array, plan: Array) -> float:
+    """Share of the subwords computed on that are not padding, when a step's sentences of both sides are one batch."""
+    lengths = np.concatenate([src_lengths[plan], tgt_lengths[plan]], axis=1)
+    return float(lengths.sum() / (lengths.max(axis=1) * lengths.shape[1]).sum())
+
+
+def length_parts(lengths: Array, parts: int) -> list[Array]:
+    """Cuts a batch into at most ``parts`` batches of like lengths, so that the fewest places are computed on.
+
+    Rows in order of length, cut at the best places (found exactly, by dynamic programming over distinct lengths).
+
+    Returns:
+        places in ``lengths``, longest batch first; together every one once.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    sizes = lengths[order]
+    starts = np.flatnonzero(np.r_[True, np.diff(sizes) != 0]) if len(sizes) else np.zeros(0, dtype=np.int64)
+    ends = np.r_[starts[1:], len(sizes)]
+    levels = len(starts)
+    if not levels:
+        return []
+    # area[a, b]: places computed on when distinct lengths a … b make one batch
+    area = np.where(
+        np.arange(levels)[:, None] <= np.arange(levels), (ends[None] - starts[:, None]) * sizes[starts][:, None], np.inf
+    )
+    best, cuts = area[0], []
+    for _ in range(min(parts, levels) - 1):
+        joined = np.full((levels, levels), np.inf)
+        joined[1:] = best[:-1, None] + area[1:]
+        joined[0] = area[0]
+        cuts.append(joined.argmin(axis=0))
+        best = joined.min(axis=0)
+    bounds, last = [len(sizes)], levels - 1
+    for cut in reversed(cuts):
+        first = int(cut[last])
+        if first == 0:
+            break
+        bounds.append(int(starts[first]))
+        last = first - 1
+    return [order[a:b] for a, b in zip([0, *bounds[:0:-1]], bounds[::-1], strict=True)]
 
 
 @dataclass(frozen=True)
