@@ -37,6 +37,7 @@ from xrealign.train.supervised import (
     cell_labels,
     hold_out,
     judgement_loss,
+    plan_words,
     read_gold_pairs,
     train_supervised,
 )
@@ -307,6 +308,23 @@ def test_objective_is_the_mean_cross_entropy_of_all_subwords(tiny_encoder, gold_
     model = nn.ModuleDict({"encoder": tiny_encoder.model, "head": aligner.head, "dropout": nn.Dropout(0.0)})
     found = judgement_loss(model, stream(0), tiny_encoder.layers).item()
     assert found == pytest.approx(sum(losses) / len(losses), abs=1e-5)
+
+
+@pytest.mark.parametrize("each", [1, 3])
+def test_a_step_takes_so_many_words_of_a_sentence_and_all_are_drawn(tiny_tokenizer, gold_file, each):
+    pairs = read_gold_pairs([gold_file])
+    marked = marked_words(encode_pairs(tiny_tokenizer, pairs.src, pairs.tgt, pair_template(tiny_tokenizer), 512))
+    settings = SupervisedSettings(steps=200, batch_size=6, words_per_pair=each)
+    plan = plan_words(marked, np.zeros(len(marked.pair), dtype=int), settings, seed=2)
+    assert len(plan) == 200
+    for row in plan:
+        assert len(row) == 6
+        for part in row.reshape(-1, each):  # every sentence here has three words or more
+            assert len(set(part.tolist())) == each
+            assert len({(int(marked.pair[r]), int(marked.side[r])) for r in part}) == 1
+    assert set(np.concatenate(plan).tolist()) == set(range(len(marked.pair)))
+    again = plan_words(marked, np.zeros(len(marked.pair), dtype=int), settings, seed=2)
+    assert all(np.array_equal(a, b) for a, b in zip(plan, again, strict=True))
 
 
 def aer(aligner, pairs):

@@ -38,6 +38,8 @@ class SupervisedSettings:
 
     Attributes:
         steps, batch_size: optimiser steps, and marked words (each with its pair) in each.
+        words_per_pair: how many of a batch's marked words come from one sentence. Published is 1 (all words of all
+            pairs shuffled); with several, what is true of a subword whatever is marked cancels out of the gradient.
         learning_rate: highest; it rises over the share ``warmup`` of the steps and falls to zero (``linear``).
         layer: whose state the head reads; blocks above it neither learn nor run.
         marker: stands on both sides of a marked word; None is the mask subword.
@@ -49,6 +51,7 @@ class SupervisedSettings:
 
     steps: int = 1000
     batch_size: int = 16
+    words_per_pair: int = 1
     learning_rate: float = 1e-4
     layer: int = -1
     marker: str | None = None
@@ -70,6 +73,7 @@ class SupervisedSettings:
             for name, expected, fits in (
                 ("steps", "1 or more", self.steps >= 1),
                 ("batch_size", "1 or more", self.batch_size >= 1),
+                ("words_per_pair", "1 to batch_size", 1 <= self.words_per_pair <= self.batch_size),
                 ("learning_rate", "more than 0", self.learning_rate > 0),
                 ("possible", ", ".join(POSSIBLE), self.possible in POSSIBLE),
                 ("schedule", "constant or linear", self.schedule in ("constant", "linear")),
@@ -155,6 +159,21 @@ def cell_labels(pairs: EncodedPairs, gold: Sequence[WordAlignment], possible: st
     return np.concatenate([labels, labels])
 
 
+def plan_words(marked: Marked, groups: Array, settings: SupervisedSettings, seed: int) -> list[Array]:
+    """Marked words of every step: rows of ``marked``, `SupervisedSettings.words_per_pair` from a sentence at most.
+
+    Sentences (of either side) are drawn with equal chances for every group; a sentence with fewer words gives all.
+    """
+    each = settings.words_per_pair
+    if each == 1:
+        return list(plan_steps(groups, marked.lengths, settings.steps, settings.batch_size, seed, "supervised"))  # type: ignore[arg-type]
+    _, first, counts = np.unique(marked.pair * 2 + marked.side, return_index=True, return_counts=True)
+    sentences = max(1, settings.batch_size // each)
+    plan = plan_steps(groups[first], marked.lengths[first], settings.steps, sentences, seed, "supervised")  # type: ignore[arg-type]
+    draw = numpy_generator(seed, "words", "supervised")
+    return [np.concatenate([first[s] + draw.permutation(counts[s])[:each] for s in row]) for row in plan]
+
+
 @dataclass(frozen=True)
 class JudgedBatch:
     """Pairs of one step, the subwords judged in them, and the truth. *Shape:* (N, T), (K,), (K,)"""
@@ -176,7 +195,7 @@ class JudgedStream:
     pairs: EncodedPairs
     marked: Marked
     labels: Array
-    plan: Array
+    plan: Sequence[Array]
     pad: int
 
     def __call__(self, step: int) -> JudgedBatch:
@@ -215,7 +234,7 @@ def train_supervised(
     if not len(marked.pair):
         raise TrainingError("the gold pairs have no words to train on")
     groups = np.asarray(pairs.groups)[marked.pair]
-    plan = plan_steps(groups, marked.lengths, settings.steps, settings.batch_size, seed, "supervised")  # type: ignore[arg-type]
+    plan = plan_words(marked, groups, settings, seed)
     labels = cell_labels(encoded, pairs.gold, settings.possible)
     pad = encoder.tokenizer.pad_token_id
     above = {id(p) for block in find_blocks(encoder.model)[layer:] for p in block.parameters()}
@@ -247,15 +266,15 @@ def train_supervised(
     if settings.compact_vocabulary:
         matrix = f"encoder.{embeddings_name(encoder.model)}"
         expand_embeddings(encoder.model, unused_row_factor(phase, matrix, history))
-    drawn = marked.lengths[plan]
+    drawn, computed = np.concatenate(plan), sum(int(marked.lengths[row].max()) * len(row) for row in plan)
     facts = {
         "history": history,
         "pairs": len(pairs),
         "marked_words": len(marked.pair),
-        "distinct_words_used": len(np.unique(plan)),
-        "words_drawn": int(plan.size),
+        "distinct_words_used": len(np.unique(drawn)),
+        "words_drawn": len(drawn),
         "cut_words": encoded.cut_words,
         "linked": float(np.nanmean(labels)),
-        "padding_efficiency": round(float(drawn.sum() / (drawn.max(axis=1) * drawn.shape[1]).sum()), 3),
+        "padding_efficiency": round(float(marked.lengths[drawn].sum() / computed), 3),
     }
     return SupervisedAligner(encoder, head.eval(), layer, template, length), facts
