@@ -85,7 +85,7 @@ def gradients(model):
 
 @pytest.mark.parametrize("objective", PIECES)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-14)])
-@pytest.mark.parametrize("parts", [1, 2, 5, 24, 1000])
+@pytest.mark.parametrize("parts", [1, 5, 1000])
 def test_same_loss_and_gradient_as_in_one_pass(tiny_encoder_folder, stream, objective, dtype, tolerance, parts):
     _, model = model_of(tiny_encoder_folder, dtype, dropout=0.0)
     pieces, batch = PIECES[objective], stream(0)
