@@ -31,7 +31,7 @@ def check(config: Config) -> str:
         chosen = f"{config.select.k} of {candidates} candidates"
     else:
         chosen = f"{len(config.select.languages)} languages, as configured"
-    seconds = _estimates(plan)
+    seconds = estimates(plan, operations_a_second())
     lines = [to_toml(config), f"# languages to realign on: {chosen}", "# stages:"]
     total = 0.0
     for key, stage in plan.stages.items():
@@ -53,10 +53,10 @@ def _shown(seconds: float) -> str:
     )
 
 
-def _estimates(plan: Plan) -> dict[str, float]:
+def estimates(plan: Plan, speed: float) -> dict[str, float]:
     """Seconds of each stage from its number of subwords and this machine's speed; right to a factor of two or so."""
     config = plan.config
-    rate = _operations_a_second() * EFFICIENCY / (OPERATIONS_A_SUBWORD * _relative_size(config))
+    rate = speed * EFFICIENCY / (OPERATIONS_A_SUBWORD * _relative_size(config))
     languages = len(task_languages(config))
     k = config.select.k if config.select.languages is None else len(config.select.languages)
     trained = {"none": 3.0, "embeddings": 3.0, "front": 2.0, "back": 3.0}  # forward and backward, in forward passes
@@ -76,7 +76,7 @@ def _estimates(plan: Plan) -> dict[str, float]:
     return seconds
 
 
-def _operations_a_second() -> float:
+def operations_a_second() -> float:
     """Speed of a matrix product of the starter's shape, here and now."""
     rng = np.random.default_rng(0)
     left, right = (rng.random(shape, dtype=np.float32) for shape in ((1024, 384), (384, 1536)))

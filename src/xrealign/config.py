@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from xrealign.config_tables import VERBS, Config
 from xrealign.errors import ConfigError, LanguageError, did_you_mean
 from xrealign.language import parse_language
+from xrealign.progress import say
 
 __all__ = ["Config", "load_config", "to_toml"]
 
@@ -31,22 +32,47 @@ _ALL_KEYS = {key for t in (Config, *(f.annotation for f in Config.model_fields.v
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Reads a TOML file, applies ``table.key=value`` overrides, and checks everything.
 
-    Paths inside are relative to the file's folder, ``runs`` to the working folder.
+    Paths inside are relative to the file's folder, ``runs`` to the working folder. A ``[sweep]`` table is left alone:
+    what remains is an experiment of its own.
 
     Raises:
         ConfigError: one line for each mistake found, all of them.
     """
     path = Path(path)
+    raw, text = read_toml(path)
+    places, problems = apply_overrides(raw, overrides)
+    if raw.pop("sweep", None) is not None:
+        say(f"{path}: its [sweep] is left alone here; `xrealign sweep` runs every cell")
+    return checked_config(raw, path, text, places, problems)
+
+
+def read_toml(path: Path) -> tuple[dict[str, Any], str]:
+    """A TOML file's tables and its text.
+
+    Raises:
+        ConfigError: it cannot be read or is not TOML.
+    """
     try:
         text = path.read_text("utf-8")
-        raw = tomllib.loads(text)
+        return tomllib.loads(text), text
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(_syntax(path, text, str(error))) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"{path}: cannot be read: {reason}") from None
-    places, problems = _apply(raw, overrides)
-    problems += _semantic_problems(raw, path, text, places)
+
+
+def checked_config(
+    raw: dict[str, Any], path: Path, text: str, places: dict[str, str], problems: Sequence[str] = ()
+) -> Config:
+    """The configuration of the tables of ``path``.
+
+    ``places`` says, for a key that another source than the file's text has set, what messages shall call it.
+
+    Raises:
+        ConfigError: ``problems``, found already, and one line for each mistake more.
+    """
+    problems = [*problems, *_semantic_problems(raw, path, text, places)]
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
@@ -64,7 +90,7 @@ def _syntax(path: Path, text: str, message: str) -> str:
     return f"{path}:{where[1]}: not TOML at column {where[2]}: {message[: where.start()].strip()}"
 
 
-def _apply(raw: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+def apply_overrides(raw: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """Writes overrides into ``raw``; returns where each overridden key came from, and what could not be read."""
     places: dict[str, str] = {}
     problems = []
@@ -92,13 +118,13 @@ def _place(loc: Sequence[Any], path: Path, text: str, places: dict[str, str]) ->
     for end in range(len(names), 0, -1):
         if ".".join(names[:end]) in places:
             return places[".".join(names[:end])]
-    line = _line_of(names, text)
+    line = line_of(names, text)
     if line is None:  # an override of a key inside it made the table
         return next((item for name, item in places.items() if name.startswith(f"{key}.")), f"{path}: {key}")
     return f"{path}:{line}: {key}"
 
 
-def _line_of(names: Sequence[str], text: str) -> int | None:
+def line_of(names: Sequence[str], text: str) -> int | None:
     """Line of a key, of its table when the key is missing, or None. Only for messages: TOML itself keeps no lines."""
     table, best, depth = "", None, 0
     for number, line in enumerate(text.splitlines(), 1):
@@ -131,7 +157,7 @@ def _told_once(errors: Sequence[Any]) -> list[dict[str, Any]]:
 def _describe(error: dict[str, Any], path: Path, text: str, places: dict[str, str]) -> str:
     place = _place(error["loc"], path, text, places)
     kind, value = error["type"], error["input"]
-    shown = place if place.startswith("--set") else f"{place} = {_shown(value)}"
+    shown = place if place in places.values() else f"{place} = {_shown(value)}"
     if kind == "extra_forbidden":
         known = _known_keys([p for p in error["loc"][:-1] if isinstance(p, str)])
         hint = did_you_mean(str(error["loc"][-1]), known)
@@ -171,7 +197,7 @@ def _semantic_problems(raw: dict[str, Any], path: Path, text: str, places: dict[
 
     def shown(value: Any, *loc: str) -> str:
         place = at(*loc)
-        return place if place.startswith("--set") else f"{place} = {_shown(value)}"
+        return place if place in places.values() else f"{place} = {_shown(value)}"
 
     lists = [("select", key) for key in ("candidates", "languages", "targets", "require", "exclude")]
     by_language = [("corpus", "files"), ("align", "dictionaries"), ("task", "tests")]
@@ -186,8 +212,11 @@ def _semantic_problems(raw: dict[str, Any], path: Path, text: str, places: dict[
             f'{shown("none", "align", "aligner")}: realign.objective = "word" needs links; '
             'choose an aligner, or objective = "sentence"'
         )
-    if raw.get("name") in VERBS:
-        problems.append(f"{shown(raw['name'], 'name')}: results of that verb are kept under this name; choose another")
+    name = raw.get("name")
+    if isinstance(name, str) and name.endswith(".sweep"):
+        problems.append(f"{shown(name, 'name')}: results of sweeps have that ending; choose another")
+    if name in VERBS:
+        problems.append(f"{shown(name, 'name')}: results of that verb are kept under this name; choose another")
     if get("task", "name", "intents") != "intents" and not (get("task", "train") and get("task", "tests")):
         problems.append(f"{at('task', 'name')}: a task of your own needs task.train and task.tests")
     for table, key in by_language:
@@ -251,13 +280,14 @@ def to_toml(config: Config) -> str:
     tables: list[tuple[str, Any]] = []
     for key, value in config.model_dump(exclude_none=True).items():
         (tables if isinstance(value, dict) else lines).append((key, value))
-    text = [f"{key} = {_toml_value(value)}" for key, value in lines]
+    text = [f"{key} = {toml_value(value)}" for key, value in lines]
     for name, table in tables:
-        text += ["", f"[{name}]", *(f"{key} = {_toml_value(value)}" for key, value in table.items())]
+        text += ["", f"[{name}]", *(f"{key} = {toml_value(value)}" for key, value in table.items())]
     return "\n".join(text) + "\n"
 
 
-def _toml_value(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """A value as TOML on one line."""
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{json.dumps(k)} = {_toml_value(v)}" for k, v in value.items()) + " }"
+        return "{ " + ", ".join(f"{json.dumps(k)} = {toml_value(v)}" for k, v in value.items()) + " }"
     return json.dumps(value, ensure_ascii=False)
