@@ -173,7 +173,9 @@ def pairs_command(
         ),
     ] = False,
 ) -> None:
-    """Links the words of sentence pairs. `xrealign align score` scores links.
+    """Links the words of sentence pairs. Further verbs: `xrealign align score` scores links, `align train` fits a
+    statistical aligner once for many files, `align train-supervised` trains on gold links, `align tune` tunes an
+    encoder for aligning on parallel text; each has its --help.
 
     All lines are checked first; a faulty one ends the command before any work. A command that was stopped goes on
     where it was when it is given again, and the file comes out the same. Example:
