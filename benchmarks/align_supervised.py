@@ -1,6 +1,6 @@
 """AER of a supervised aligner trained on some gold sets, on pairs held out of them and on other language pairs.
 
-    XREALIGN_DATA=FOLDER OMP_NUM_THREADS=1 python benchmarks/align_supervised.py [--confirm] [--steps 900] [...]
+    XREALIGN_DATA=FOLDER OMP_NUM_THREADS=1 python benchmarks/align_supervised.py --work FOLDER [--confirm]
 
 Trains on the gold sets in CHOOSE less a tenth of their pairs. Settings are chosen by the AER of that tenth; `--confirm`
 then aligns the sets in CONFIRM, on which nothing is chosen. Judging every word of both sentences in a pass of its own
@@ -72,14 +72,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoder", default="starter")
     parser.add_argument("--confirm", action="store_true")
-    parser.add_argument("--steps", type=int, default=900)
-    parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--words-per-pair", type=int, default=1)
-    parser.add_argument("--learning-rate", type=float, default=2e-4)
-    parser.add_argument("--layer", type=int, default=-1)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--words-per-pair", type=int, default=4)
+    parser.add_argument("--learning-rate", type=float, default=3e-4)
+    parser.add_argument("--layer", type=int, default=8)
     parser.add_argument("--freeze", default="none")
     parser.add_argument("--marker")
-    parser.add_argument("--longest", type=int, default=80, help="pairs of more subwords are not trained on")
+    parser.add_argument("--longest", type=int, default=36, help="pairs of more subwords are not trained on")
     parser.add_argument("--budget", type=int, default=60_000, help="subwords a set")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints and the model")
@@ -91,6 +91,7 @@ def main() -> None:
     settings = SupervisedSettings(
         steps=options.steps, batch_size=options.batch_size, words_per_pair=options.words_per_pair,
         learning_rate=options.learning_rate, layer=options.layer, freeze=options.freeze, marker=options.marker,
+        warmup=0.05, checkpoint_every=250,
     )  # fmt: skip
     train, held = hold_out(read_gold_pairs(files[: len(CHOOSE)]), 0.1, seed=0)
     encoder = load_encoder(options.encoder)
