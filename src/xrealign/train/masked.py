@@ -9,7 +9,7 @@ host as index arrays; scores of the vocabulary are computed at the masked places
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -255,10 +255,11 @@ def masked_loss(model: nn.Module, batch: MaskedBatch) -> Tensor:
 
     handle = base.register_forward_hook(keep_places)
     try:
-        scores = model(**batch.inputs).logits[0]
+        scores: Tensor = model(**batch.inputs).logits[0]
     finally:
         handle.remove()
     if not len(batch.labels):
         return scores.sum() * 0.0
-    place: Callable[[Tensor], Tensor] = getattr(model.get_output_embeddings(), "rows_of", lambda ids: ids)  # type: ignore[operator]
-    return F.cross_entropy(scores.float(), place(batch.labels))
+    output: Any = model.get_output_embeddings()  # type: ignore[operator]
+    labels = output.rows_of(batch.labels) if hasattr(output, "rows_of") else batch.labels
+    return F.cross_entropy(scores.float(), labels)
