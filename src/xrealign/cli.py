@@ -83,11 +83,13 @@ def _add_verbs() -> None:
     from xrealign.corpus.command import app as data_app
     from xrealign.select.command import select_command
     from xrealign.similarity import distances_command
+    from xrealign.sweep.command import sweep_command
     from xrealign.train.supervised_command import supervised_train_command
 
     align_app.command("train-supervised", no_args_is_help=True)(supervised_train_command)
     app.command("select")(select_command)
     app.command("distances")(distances_command)
+    app.command("sweep")(sweep_command)
     app.add_typer(align_app, name="align")
     app.add_typer(data_app, name="data")
 
