@@ -17,6 +17,7 @@ from xrealign.model.freezing import Freeze, parse_freeze
 _ATTENTIONS = ("attention", "attn", "self_attn", "self_attention")
 # DeBERTa-v2: the norm of its relative positions and the convolution beside its first block feed the lower blocks.
 _BELOW_THE_BLOCKS = ("encoder.LayerNorm.", "encoder.conv.")
+_OUTPUTS: dict[type[nn.Module], int] = {}  # parts of the tuple that a kind of block returns, 0 where it is a tensor
 
 
 def find_blocks(model: nn.Module) -> list[nn.Module]:
@@ -96,6 +97,46 @@ def hidden_states(model: nn.Module, layers: Iterable[int], inputs: dict[str, Ten
         for handle in handles:
             handle.remove()
     return found
+
+
+def states_above(
+    model: nn.Module, start: int, states: Tensor, inputs: dict[str, Tensor], layers: Iterable[int]
+) -> dict[int, Tensor]:
+    """States at ``layers``, none below ``start``, from those at ``start``; the blocks up to there are not run.
+
+    Equal to `hidden_states` for any architecture whose blocks read nothing of lower blocks but their state: masks,
+    rotations and relative positions are the model's own. The embeddings are computed, and put aside.
+
+    Args:
+        states: at layer ``start``, 0 … blocks − 1. *Shape:* (S, T, D)
+        inputs: of the same sentences.
+    """
+    blocks = find_blocks(model)
+    known = _OUTPUTS.get(type(blocks[0]))
+
+    def learn(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
+        _OUTPUTS[type(blocks[0])] = len(output) if isinstance(output, tuple) else 0
+
+    def skip(*args: Any, **kwargs: Any) -> Any:
+        state = args[0] if args else kwargs["hidden_states"]
+        return (state, *[None] * (known - 1)) if known else state
+
+    def put(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        return ((states, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": states})
+
+    handles: list[Any] = [blocks[start].register_forward_pre_hook(put, with_kwargs=True)]
+    if known is None:  # what this kind of block returns is seen once; that time the lower blocks are run
+        handles.append(blocks[0].register_forward_hook(learn))
+    skipped = blocks[:start] if known is not None else []
+    for block in skipped:
+        block.forward = skip
+    try:
+        return hidden_states(model, layers, inputs)
+    finally:
+        for block in skipped:
+            del block.forward
+        for handle in handles:
+            handle.remove()
 
 
 def trainable_names(model: nn.Module, freeze: str | Freeze, step: int | None = None) -> frozenset[str]:
