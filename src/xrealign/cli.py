@@ -85,8 +85,10 @@ def _add_verbs() -> None:
     from xrealign.similarity import distances_command
     from xrealign.sweep.command import sweep_command
     from xrealign.train.supervised_command import supervised_train_command
+    from xrealign.train.tune_command import tune_command
 
     align_app.command("train-supervised", no_args_is_help=True)(supervised_train_command)
+    align_app.command("tune", no_args_is_help=True)(tune_command)
     app.command("select")(select_command)
     app.command("distances")(distances_command)
     app.command("sweep")(sweep_command)
