@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import threading
 from collections.abc import Iterator, Mapping
@@ -98,13 +99,15 @@ def _finish(grid: Sweep, graph: Graph, jobs: int, executor: str, threads: int, g
             at_once = RayCluster(threads, gpus)
             how = f"{at_once.slots} at a time on a Ray cluster"
         else:
-            at_once = LocalPool(jobs, graph.runs / ".work" / f"{grid.name}.sweep")
+            at_once = LocalPool(jobs, _logs(grid))
             how = f"{jobs} at a time, threads each: {threads_of(jobs)}"
         say(
             f"{len(grid.cells)} cells, {len(graph.nodes)} distinct stages, {len(missing)} to do, {how}, "
             + _time_left(graph, at_once.slots)
         )
         failures = _make(grid, graph, at_once)
+        if not failures:
+            shutil.rmtree(_logs(grid), ignore_errors=True)
     _lay_out(grid, graph, failures)
     return failures
 
@@ -150,6 +153,10 @@ def _terminated() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _logs(grid: Sweep) -> Path:
+    return grid.runs / ".work" / f"{grid.name}.sweep"
 
 
 def _errors(grid: Sweep) -> Path:

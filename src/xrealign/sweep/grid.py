@@ -21,9 +21,10 @@ LONGEST = 64  # letters in a run's name
 
 @dataclass(frozen=True)
 class Choice:
-    """One value of an axis: what people and exclusions call it, and the keys it sets."""
+    """One value of an axis: what people and exclusions call it, where it stands, and the keys it sets."""
 
     label: str
+    place: str
     value: Any
     settings: Mapping[str, Any]
 
@@ -74,9 +75,11 @@ def read_sweep(path: str | Path, overrides: Sequence[str] = ()) -> Sweep:
     if not isinstance(table, dict) or not table:
         raise ConfigError(f'{path}: there is no [sweep]; expected at least one axis, such as "seed" = [17, 23, 42]')
 
-    def at(*names: str) -> str:
-        line = line_of([part for name in ("sweep", *names) for part in name.split(".")], text)
-        return f"{path}:{line or 1}: [sweep] {'.'.join(names)}".rstrip()
+    def at(name: str = "", number: int = 0) -> str:
+        """The place of an axis, or of the table of that number among ``[[sweep.name]]``."""
+        headers = [n for n, line in enumerate(text.splitlines(), 1) if _is_header(line, name)]
+        known = headers[number] if number < len(headers) else line_of(f"sweep.{name}".split("."), text)
+        return f"{path}:{known or 1}: [sweep] {name}".rstrip()
 
     axes = {**_named_axes(table, at, problems), **_key_axes(table, at, problems)}
     axes = {axis: axes[axis] for axis in sorted(axes, key=lambda axis: axis == SEED)}
@@ -96,9 +99,9 @@ def _named_axes(table: Mapping[str, Any], at: Any, problems: list[str]) -> dict[
     if not (isinstance(variants, list) and all(isinstance(variant, dict) for variant in variants)):
         problems.append(f"{at('variant')}: expected [[sweep.variant]] tables with name and set")
         return axes
-    for variant in variants:
+    for number, variant in enumerate(variants):
         name, axis, settings = variant.get("name"), variant.get("axis", "variant"), variant.get("set", {})
-        place = f"{at('variant')} {name!r}"
+        place = f"{at('variant', number)} {name!r}"
         unknown = [key for key in variant if key not in ("name", "axis", "set")]
         problems += [f"{place}: unknown key {key!r}; expected name, set and axis" for key in unknown]
         if not (isinstance(name, str) and name.strip() and isinstance(axis, str) and re.fullmatch(r"[\w -]+", axis)):
@@ -112,7 +115,7 @@ def _named_axes(table: Mapping[str, Any], at: Any, problems: list[str]) -> dict[
         else:
             chosen = _flat(settings)
             problems += [f"{place}: {problem}" for key in chosen for problem in _key_problems(key)]
-            axes.setdefault(axis, []).append(Choice(name, name, chosen))
+            axes.setdefault(axis, []).append(Choice(name, place, name, chosen))
     return axes
 
 
@@ -128,8 +131,14 @@ def _key_axes(table: Mapping[str, Any], at: Any, problems: list[str]) -> dict[st
         problems += [f"{at(key)}: {problem}" for problem in wrong]
         if not wrong:
             labels = _distinct([_label(value) for value in values])
-            axes[key] = [Choice(label, value, {key: value}) for label, value in zip(labels, values, strict=True)]
+            axes[key] = [
+                Choice(label, at(key), value, {key: value}) for label, value in zip(labels, values, strict=True)
+            ]
     return axes
+
+
+def _is_header(line: str, name: str) -> bool:
+    return re.fullmatch(rf"\s*\[\[\s*sweep\s*\.\s*{re.escape(name)}\s*\]\].*", line) is not None
 
 
 def _flat(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,7 +189,8 @@ def _not_excluded(
         problems.append(f"{place}: expected [[sweep.exclude]] tables of axis = value")
         return found
     kept = found
-    for exclude in excludes:
+    for number, exclude in enumerate(excludes):
+        place = at("exclude", number)
         wanted = exclude if set(exclude) <= set(axes) else _flat(exclude)
         for axis in wanted:
             if axis not in axes:
@@ -222,7 +232,8 @@ def _cells(
         own = copy.deepcopy(raw)
         settings = {key: value for choice in chosen for key, value in choice.settings.items()}
         said, problems = apply_overrides(own, [f"{key}={toml_value(value)}" for key, value in settings.items()])
-        said = {key: f"{path}: [sweep] {item.removeprefix('--set ')}" for key, item in said.items()}
+        placed = {key: choice.place for choice in chosen for key in choice.settings}
+        said = {key: f"{placed[key]}: {item.removeprefix('--set ')}" for key, item in said.items()}
         if isinstance(own.get("name"), str):
             own["name"] = run_name(str(base), name)
         try:

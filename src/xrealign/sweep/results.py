@@ -90,7 +90,8 @@ def variants(sweep: Sweep, graph: Graph, found: Mapping[str, tuple[list[Score], 
         groups = _groups([graph.plans[cell.name] for cell in done], done[0].config.source)
         by_seed = {cell.config.seed: found[cell.name] for cell in done}
         scores = [score for rows, _ in by_seed.values() for score in rows]
-        intervals = _resampled(graph, done, found)
+        tested = {_sentences(graph, cell.name) for cell in done}
+        intervals = over_seeds([items for _, items in by_seed.values()], same_sentences=len(tested) == 1)
         summaries, rows = [], {}
         for task, metric in dict.fromkeys((score.task, score.metric) for score in scores if not score.variant):
             summary = summarise(scores, groups, context, None, task, metric)
@@ -108,18 +109,14 @@ def _groups(plans: Sequence[Any], source: str) -> Mapping[str, Sequence[str]]:
     return found[0] if all(one == found[0] for one in found) else {SOURCE_GROUP: [source]}
 
 
-def _resampled(
-    graph: Graph, cells: Sequence[Any], found: Mapping[str, tuple[list[Score], Items]]
-) -> dict[str, Resampled]:
-    """Bootstrap replicates of every language's mean over seeds.
+def over_seeds(items: Sequence[Items], same_sentences: bool) -> dict[str, Resampled]:
+    """Bootstrap replicates of every language's mean over seeds; one mapping of items for each seed.
 
-    Seeds that were tested on the same sentences are averaged sentence by sentence; where each seed drew its own, the
+    Seeds that were tested on the same sentences are averaged sentence by sentence; where each drew its own, the
     sentences of each are resampled by themselves and the replicates averaged, as the samples are independent.
     """
-    tasks = {read_task_inputs(graph, cell.name) for cell in cells}
-    items = [found[cell.name][1] for cell in cells]
     keys = [key for key in items[0] if all(key in one for one in items)]
-    if len(tasks) == 1:
+    if same_sentences:
         return paired_bootstrap({key: np.stack([np.asarray(one[key]) for one in items]) for key in keys})
     draws = [paired_bootstrap({key: one[key] for key in keys}, seed=number) for number, one in enumerate(items)]
     return {
@@ -129,11 +126,11 @@ def _resampled(
             np.mean([draw[language].observed for draw in draws], axis=0),
             np.mean([draw[language].means for draw in draws], axis=0),
         )
-        for language in draws[0]
+        for language in (draws[0] if draws else ())
     }
 
 
-def read_task_inputs(graph: Graph, cell: str) -> str:
+def _sentences(graph: Graph, cell: str) -> str:
     """What tells whether two cells were tested on the same sentences: the digest of the task's files."""
     files = read_manifest(graph.plans[cell].folder("task"))["files"]
     return str({name: facts["sha256"] for name, facts in sorted(files.items())})
