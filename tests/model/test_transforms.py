@@ -351,7 +351,10 @@ def test_impossible_bitexts_are_said(tiny_encoder):
 
 @pytest.mark.slow
 def test_sentences_are_found_more_often_once_rotated(starter):
-    """Real text, real encoder: fitted on names of things, measured on other names; raw < centred < rotated."""
+    """Real text, real encoder: fitted on 200 names of things, measured on 199 others.
+
+    Rotation and projection find twice as many; centring alone moves the share by a point, up or down.
+    """
     encoder = load_encoder(str(starter))
     ids = [i for i in cldr_names().ids if i in cldr_names().of(SWH)]
     fit, held = ids[:400:2], ids[1:400:2]
@@ -363,5 +366,7 @@ def test_sentences_are_found_more_often_once_rotated(starter):
     for kind, transforms in fitted.items():
         sides = transforms.apply(src, ENG, centred=True), transforms.apply(tgt, SWH, centred=True)
         found[kind] = np.mean(list(retrieval_accuracy(*sides).values()))
-    assert found["raw"] < found["centring"] < found["centred-rotation"], found
-    assert found["raw"] < found["linear"], found
+    before = max(found["raw"], found["centring"])
+    assert found["centred-rotation"] > before + 0.1, found
+    assert found["linear"] > before + 0.1, found
+    assert abs(found["centring"] - found["raw"]) < 0.05, found
