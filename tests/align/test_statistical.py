@@ -23,7 +23,7 @@ from xrealign.align import statistical
 from xrealign.align.em import WIDEST, Places, fit_tension, posterior
 from xrealign.align.em_training import FLOOR, Model, fit
 from xrealign.align.score import link_counts, measures, read_gold
-from xrealign.align.statistical import MODELS, sample_pairs, statistical_recipe, train_statistical
+from xrealign.align.statistical import MODELS, cached_model, sample_pairs, statistical_recipe, train_statistical
 from xrealign.align.statistical_command import train_command
 from xrealign.align.statistical_model import LONGEST, SETTINGS
 from xrealign.errors import ArtifactError, ConfigError, DataError, XrealignError
@@ -465,6 +465,25 @@ def test_the_command_trains_and_says_what_it_used(train, tmp_path: Path) -> None
         failed = train(*arguments)
         assert isinstance(failed.exception, XrealignError)
         assert re.search(message, str(failed.exception), re.IGNORECASE)
+
+
+def test_a_model_of_the_input_is_trained_once(tmp_path: Path) -> None:
+    src, tgt, _ = made_up(40, 7)
+    asked: list[int] = []
+
+    def pairs():
+        asked.append(1)
+        return zip(src, tgt, strict=True)
+
+    first = cached_model(pairs, "digest", tmp_path, "ibm1")
+    assert cached_model(pairs, "digest", tmp_path, "ibm1") == first
+    assert len(asked) == 1
+    assert cached_model(pairs, "digest", tmp_path, "hmm") != first
+    assert cached_model(pairs, "other", tmp_path, "ibm1") != first
+    assert len(as_sets(statistical_recipe(first).open().link(src, tgt))) == 40
+    with pytest.raises(DataError, match="no sentence pairs to train"):
+        cached_model(list, "nothing", tmp_path)
+    assert len(list((tmp_path / "aligner").iterdir())) == 3
 
 
 @pytest.mark.data

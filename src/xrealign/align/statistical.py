@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from xrealign.align.statistical_model import POSTERIOR, link_pairs, load_model, 
 from xrealign.align.symmetrize import SYMMETRIZATIONS
 from xrealign.errors import ConfigError, DataError, did_you_mean
 from xrealign.progress import track
+from xrealign.store import Stage, build
 
 DEFAULT_MODEL = "hmm-agreement"
 DEFAULT_SYMMETRIZATION = "grow-diag-final-and"
@@ -108,6 +109,35 @@ def train_statistical(
     settings = {"model": model, "lowercase": lowercase, "seed": seed, "max_pairs": max_pairs}
     save_model(folder, settings, parts, vocabularies, fitted, facts)
     return facts
+
+
+def cached_model(
+    pairs: Callable[[], Iterable[Pair]],
+    digest: str,
+    cache: Path,
+    model: str = DEFAULT_MODEL,
+    seed: int = 0,
+    max_pairs: int = MAX_PAIRS,
+    iterations: int | None = None,
+    lowercase: bool = True,
+) -> Path:
+    """The folder of a model of a bitext, trained now unless it is in the cache already: for aligning a text with a
+    model of itself, so that a run that was killed goes on with the same model.
+
+    Args:
+        pairs: as of `train_statistical`, anew at each call.
+        digest: changes when ``pairs`` do.
+
+    Raises:
+        ConfigError, DataError: as `train_statistical`; ArtifactError: the cache cannot be written.
+    """
+    check_model(model)
+    settings = {"model": model, "seed": seed, "max_pairs": max_pairs, "iterations": iterations, "lowercase": lowercase}
+
+    def made(folder: Path, _work: Path) -> Mapping[str, Any]:
+        return train_statistical(pairs(), folder, model, seed, max_pairs, iterations, lowercase)
+
+    return build(Stage("aligner", f"train {model}", settings, {"pairs": digest}, made), cache)
 
 
 def sample_pairs(
