@@ -86,12 +86,14 @@ def _add_verbs() -> None:
     from xrealign.sweep.command import sweep_command
     from xrealign.train.supervised_command import supervised_train_command
     from xrealign.train.tune_command import tune_command
+    from xrealign.transform_command import transform_command
 
     align_app.command("train-supervised", no_args_is_help=True)(supervised_train_command)
     align_app.command("tune", no_args_is_help=True)(tune_command)
     app.command("select")(select_command)
     app.command("distances")(distances_command)
     app.command("sweep")(sweep_command)
+    app.command("transform", no_args_is_help=True)(transform_command)
     app.add_typer(align_app, name="align")
     app.add_typer(data_app, name="data")
 

@@ -15,9 +15,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from xrealign.align import choose
 from xrealign.align import embedding as embedding_module
 from xrealign.align import files as files_module
 from xrealign.align.embedding import argmax_links
+from xrealign.align.extract import ALIGNERS
+from xrealign.align.statistical import MODELS
 from xrealign.cli import app
 from xrealign.errors import ConfigError, DataError
 from xrealign.segment import spans_of_words
@@ -264,3 +267,75 @@ def test_the_starter_beats_the_diagonal(data_pack: Path, tmp_path: Path) -> None
     command = ["align", "score", "--gold", str(gold), "--links", str(tmp_path / "out"), "--format", "json"]
     scores = json.loads(CliRunner().invoke(app, command).stdout)
     assert scores["aer"]["value"] < 0.18  # docs/align.md has 0.147; the diagonal 0.668
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("XREALIGN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.mark.parametrize("aligner", choose.STATISTICAL)
+def test_statistics_of_the_text_itself_or_of_a_trained_model(align, tmp_path, own_cache, aligner: str) -> None:
+    path = write(tmp_path / "in.tsv", tsv(TEXTS * 5) + "no tab\n")
+    options = ("--aligner", aligner, "--lenient", "--scores")
+    text, said = align(path, *options)
+    assert "1 lines skipped: columns" in said
+    assert any(text.splitlines())
+    kept = [file for file in own_cache.rglob("*") if file.is_file()]
+    assert kept
+    assert align(path, *options, out="again")[0] == text
+    assert [file for file in own_cache.rglob("*") if file.is_file()] == kept  # trained once
+    trained = CliRunner().invoke(
+        app, ["align", "train", str(path), "-o", str(tmp_path / "model"), "--aligner", aligner, "--lenient"]
+    )
+    assert trained.exit_code == 0, trained.output
+    assert align(path, *options, "--model", tmp_path / "model", out="third")[0] == text
+    other = next(name for name in choose.STATISTICAL if name != aligner)
+    with pytest.raises(ConfigError, match=f"was trained as {aligner}: give --aligner {aligner}"):
+        align(path, "--aligner", other, "--lenient", "--model", tmp_path / "model", out="fourth")
+
+
+def test_words_found_otherwise_are_another_text(align, tmp_path, own_cache) -> None:
+    path = write(tmp_path / "in.tsv", tsv([(f"{src}.", f"{tgt}.") for src, tgt in TEXTS]))
+    options = ("--aligner", "hmm", "--src-language", "eng", "--tgt-language", "deu")
+    split = align(path, *options)[0]
+    found = align(path, *options, "--words", "segment", out="found")[0]
+    assert split != found  # the full stop is a word now
+    assert len(list(own_cache.rglob("manifest.json"))) == 2
+
+
+def test_another_program(align, tmp_path, own_cache) -> None:
+    program = write(tmp_path / "first.py", "import sys\nfor line in open(sys.argv[1]): print('0-0')\n")
+    path = write(tmp_path / "in.tsv", tsv())
+    text, _ = align(path, "--aligner", "external", "--program", f"{sys.executable} {program} {{bars}}")
+    assert text == "0-0\n" * len(TEXTS)
+    with pytest.raises(ConfigError, match="expected eflomal, fast_align"):
+        align(path, "--aligner", "external", "--program", "nosuch", out="no")
+    with pytest.raises(ConfigError, match="needs --program"):
+        align(path, "--aligner", "external", out="no")
+
+
+def test_a_dictionary(align, tmp_path) -> None:
+    entries = write(tmp_path / "dictionary.tsv", "Recht\tright\nLeben\tlife\nLeben\tlife\n")
+    path = write(tmp_path / "in.tsv", tsv())
+    text, said = align(path, "--aligner", "dictionary", "--dictionary", entries, "--reverse")
+    assert text.splitlines()[3] == "3-3 5-5"
+    assert "entries" in said
+    with pytest.raises(ConfigError, match="needs --dictionary FILE"):
+        align(path, "--aligner", "dictionary", out="no")
+    with pytest.raises(ConfigError, match="needs both languages"):
+        align(path, "--aligner", "dictionary", "--dictionary", entries, "--lemma", out="no")
+
+
+def test_supervised_wants_its_model(align, tmp_path) -> None:
+    path = write(tmp_path / "in.tsv", tsv())
+    with pytest.raises(ConfigError, match="align train-supervised"):
+        align(path, "--aligner", "supervised")
+    with pytest.raises(ConfigError, match="did you mean"):
+        align(path, "--aligner", "argmx")
+
+
+def test_names_are_those_of_the_parts() -> None:
+    assert tuple(ALIGNERS) == choose.EMBEDDING
+    assert tuple(MODELS) == choose.STATISTICAL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from xrealign.language import Language
 EMBEDDING = (
     "argmax", "itermax", "softmax", "matching", "edge-cover", "balanced-ot", "partial-ot", "unbalanced-ot",
 )  # fmt: skip
-OTHERS = ("dictionary", "supervised")
-NAMES = (*EMBEDDING, *OTHERS)
+STATISTICAL = ("ibm1", "fast-align", "hmm", "hmm-agreement")
+NAMES = (*EMBEDDING, *STATISTICAL, "dictionary", "supervised", "external")
+Bitext = Callable[[], Iterable[tuple[Sequence[str], Sequence[str]]]]  # the words of all pairs, anew at each call
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +55,39 @@ def supervised_aligner(
     if model is None:
         raise ConfigError("--aligner supervised needs --model FOLDER, which `xrealign align train-supervised` writes")
     return supervised_recipe(model, 0.5 if threshold is None else threshold, max_length, subwords_per_batch, device)
+
+
+def statistical_aligner(
+    name: str,
+    model: Path | None,
+    pairs: Bitext,
+    digest: str,
+    symmetrization: str,
+    threshold: float | None,
+    seed: int,
+) -> Recipe:
+    """A trained model; without one, it is trained on the pairs themselves and kept in the cache.
+
+    Raises:
+        ConfigError: the folder holds a model of another name; ArtifactError: it holds none.
+    """
+    from xrealign.align.statistical import cached_model, statistical_recipe
+    from xrealign.align.statistical_model import read_settings
+    from xrealign.paths import cache_folder
+
+    if model is None:
+        model = cached_model(pairs, digest, cache_folder() / "aligners", name, seed)
+    elif (found := read_settings(model)["model"]) != name:
+        raise ConfigError(f"--model {model} was trained as {found}: give --aligner {found}")
+    return statistical_recipe(model, symmetrization, 0.4 if threshold is None else threshold)
+
+
+def external_aligner(program: list[str], pairs: Bitext, digest: str, symmetrization: str) -> Recipe:
+    """Raises: ConfigError: no program is named, or it cannot be found."""
+    from xrealign.align.external import TOOLS, external_recipe, parse_tool
+    from xrealign.paths import cache_folder
+
+    if not program:
+        raise ConfigError(f"--aligner external needs --program: {', '.join(TOOLS)}, or a command line with {{bars}}")
+    tool = program[0] if program == program[0].split() else parse_tool(program)  # a name, or command lines
+    return external_recipe(tool, pairs, digest, cache_folder() / "aligners", symmetrization=symmetrization)

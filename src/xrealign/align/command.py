@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from xrealign.align.pairs_command import pairs_command
+from xrealign.align.statistical_command import train_command
 
 DEFAULT = "pairs"
 
@@ -24,6 +25,7 @@ app = typer.Typer(cls=_PairsByDefault, help="Links the words of sentence pairs; 
 
 
 app.command(DEFAULT, no_args_is_help=True)(pairs_command)
+app.command("train", no_args_is_help=True)(train_command)
 
 
 @app.command("score")

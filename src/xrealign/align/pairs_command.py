@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +32,8 @@ def pairs_command(
             help="By an encoder's vectors: `argmax` (each other's most similar: few links, most of them right), "
             "`itermax` (argmax, then the words left over), `softmax` (both probabilities above --threshold), "
             "`matching` (best one-to-one), `edge-cover` (every word gets a link), `balanced-ot`, `partial-ot`, "
-            "`unbalanced-ot` (transport). Or `dictionary`, or `supervised` (--model)."
+            "`unbalanced-ot` (transport). By statistics of the text itself: `hmm-agreement`, `hmm`, `fast-align`, "
+            "`ibm1`. Or `dictionary`, `supervised` (--model), `external` (--program)."
         ),
     ] = "argmax",
     encoder: Annotated[
@@ -117,7 +121,31 @@ def pairs_command(
         typer.Option("--prefix", help="Look words without an entry up by a shared prefix.", rich_help_panel=LEXICON),
     ] = False,
     model: Annotated[
-        Path | None, typer.Option(help="Folder of a trained aligner: of `supervised`.", rich_help_panel=LEXICON)
+        Path | None,
+        typer.Option(
+            help="Folder of a trained aligner: `supervised`, or statistical (else trained on the text at hand).",
+            rich_help_panel=LEXICON,
+        ),
+    ] = None,
+    symmetrization: Annotated[
+        str,
+        typer.Option(
+            help="Of statistical and external aligners: `intersection`, `union`, `grow-diag`, `grow-diag-final`, "
+            "`grow-diag-final-and`; of statistical ones also `posterior` (both agree by more than --threshold).",
+            rich_help_panel=LEXICON,
+        ),
+    ] = "grow-diag-final-and",
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the sample that statistics are trained on.", rich_help_panel=LEXICON)
+    ] = 0,
+    program: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="For `external`: `eflomal` or `fast_align`, if installed, or a command line that gets `{bars}` "
+            "(`source ||| target` lines, words as numbers) or `{src}` and `{tgt}` and prints links; twice for both "
+            "directions.",
+            rich_help_panel=LEXICON,
+        ),
     ] = None,
     min_score: Annotated[float | None, typer.Option(help="Drop links that score less.", rich_help_panel=OUTPUT)] = None,
     one_to_one: Annotated[
@@ -184,7 +212,7 @@ def pairs_command(
     """
     from xrealign.align import choose
     from xrealign.align.files import OUTPUTS, FileSettings, align_file
-    from xrealign.align.pairs import check_input, find_form, write_words
+    from xrealign.align.pairs import check_input, find_form, read_rows, write_words
     from xrealign.align.reading import find_reading
     from xrealign.errors import ConfigError, did_you_mean
     from xrealign.progress import say
@@ -200,7 +228,18 @@ def pairs_command(
     found = find_form(inputs, input_form)
     reading = find_reading(inputs, found, words, src_language, tgt_language)
     files = FileSettings(form, scores, base, min_score, one_to_one, drop_identical)
-    if aligner == "dictionary":
+    checked = check_input(inputs, found, lenient, reading)
+
+    def pairs() -> Iterator[tuple[list[str], list[str]]]:
+        return ((row.src, row.tgt) for row in read_rows(inputs, found, reading=reading) if not row.fault)
+
+    # Of the words, not only of the bytes: they depend on how the text is read.
+    text = hashlib.sha256(json.dumps([checked.digest, found, reading.key()]).encode()).hexdigest()
+    if aligner in choose.STATISTICAL:
+        recipe = choose.statistical_aligner(aligner, model, pairs, text, symmetrization, threshold, seed)
+    elif aligner == "external":
+        recipe = choose.external_aligner(program or [], pairs, text, symmetrization)
+    elif aligner == "dictionary":
         options = choose.DictionaryOptions(dictionary, lemma, prefix, reverse, ANY if lenient else 0)
         recipe = choose.dictionary_aligner(options, reading.src, reading.tgt)
     elif aligner == "supervised":
@@ -214,7 +253,6 @@ def pairs_command(
             penalty, max_length, subwords_per_batch, precision, romanised,
         )  # fmt: skip
         recipe = embedding_recipe(encoder, settings, _device(device), revision)
-    checked = check_input(inputs, found, lenient, reading)
     totals = align_file(inputs, found, checked, out, recipe, files, reading)
     if words_out:
         write_words(inputs, found, words_out, reading)
