@@ -14,6 +14,7 @@ from xrealign.align.aligned import read_aligned
 from xrealign.align.embedding import encoded_links, mean_vector
 from xrealign.align.extract import ALIGNERS, AlignSettings
 from xrealign.align.filters import filter_links
+from xrealign.align.statistical import MODELS, statistical_recipe, train_statistical
 from xrealign.config import load_config
 from xrealign.config_tables import AlignTable
 from xrealign.language import parse_language
@@ -44,12 +45,27 @@ def align(corpus: Path, encoder: Path, table: str) -> tuple[dict, Path]:
     (folder / "c.toml").write_text(f'name = "x"\n[encoder]\nname = "{encoder}"\n[align]\n{table}', "utf-8")
     out = folder / "out"
     out.mkdir(exist_ok=True)
-    return make_align(load_config(folder / "c.toml"), corpus, out), out
+    return make_align(load_config(folder / "c.toml"), corpus, out, folder / "work"), out
 
 
 def test_every_aligner_has_a_place_in_the_configuration() -> None:
     named = get_args(AlignTable.model_fields["aligner"].annotation)
-    assert set(named) >= {*ALIGNERS, "dictionary", "none"}
+    assert set(named) == {*ALIGNERS, *MODELS, "dictionary", "none"}
+
+
+def test_statistics_of_each_language(corpus: Path, tiny_encoder_folder: Path) -> None:
+    keys = 'aligner = "hmm"\nsymmetrization = "union"\none_to_one = false\ndrop_identical = false'
+    _, out = align(corpus, tiny_encoder_folder, keys)
+    aligned = read_aligned(out)
+    for tag, pairs in PAIRS.items():
+        src, tgt = (
+            [[text[a:b] for a, b in spans_by_blanks(text)] for text in side] for side in zip(*pairs, strict=True)
+        )
+        model = corpus.parent / tag
+        train_statistical(zip(src, tgt, strict=True), model, "hmm", 17)
+        found = statistical_recipe(model, "union").open().link(src, tgt).found
+        rows = [row for row, other in enumerate(aligned.languages) if other == tag]
+        assert [aligned.links[row].tolist() for row in rows] == [links.links.tolist() for links in found]
 
 
 @pytest.mark.parametrize("aligner", ALIGNERS)

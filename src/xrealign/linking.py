@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xrealign.align.choose import STATISTICAL
 from xrealign.config import Config
 from xrealign.config_tables import EMBEDDING_SETTINGS
 from xrealign.errors import DataError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 Rows = list[int]
 
 
-def make_align(config: Config, corpus: Path, out: Path) -> Facts:
+def make_align(config: Config, corpus: Path, out: Path, work: Path) -> Facts:
     """Finds words and the links between them; writes ``aligned.parquet``."""
     import pyarrow.parquet as pq
 
@@ -47,7 +48,7 @@ def make_align(config: Config, corpus: Path, out: Path) -> Facts:
     texts = AlignedTexts(table["id"], table["language"], table["src"], table["tgt"], src_spans, tgt_spans, links)
     dropped: Counter[str] = Counter()
     for tag, rows in rows_of.items():
-        for row, found in zip(rows, _linked(config, encoder, texts, languages[tag], rows), strict=True):
+        for row, found in zip(rows, _linked(config, encoder, texts, languages[tag], rows, work), strict=True):
             src, tgt = (_words(*side) for side in _sides(texts, row))
             settings = config.align
             links[row], _, gone = filter_links(
@@ -63,17 +64,25 @@ def make_align(config: Config, corpus: Path, out: Path) -> Facts:
     }
 
 
-def _linked(config: Config, encoder: Any, texts: AlignedTexts, language: Language, rows: Rows) -> Sequence[ScoredLinks]:
+def _linked(
+    config: Config, encoder: Any, texts: AlignedTexts, language: Language, rows: Rows, work: Path
+) -> Sequence[ScoredLinks]:
     """Links of one language's pairs."""
     from xrealign.align.linker import NO_LINKS
 
     aligner = config.align.aligner
     if aligner == "none":
         return [NO_LINKS] * len(rows)
-    if aligner != "dictionary":
+    if aligner not in ("dictionary", *STATISTICAL):
         return _by_vectors(config, encoder, texts, language, rows)
     src, tgt = ([_words(*_sides(texts, row)[side]) for row in rows] for side in (0, 1))
-    return _by_dictionary(config, language, src, tgt)
+    if aligner == "dictionary":
+        return _by_dictionary(config, language, src, tgt)
+    from xrealign.align.statistical import statistical_recipe, train_statistical
+
+    model = work / "aligners" / language.tag
+    train_statistical(zip(src, tgt, strict=True), model, aligner, config.seed)
+    return statistical_recipe(model, config.align.symmetrization).open().link(src, tgt).found
 
 
 def _by_vectors(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from xrealign import stages
+from xrealign.align.choose import EMBEDDING
 from xrealign.config import Config
 from xrealign.errors import ConfigError
 from xrealign.language import parse_language
@@ -82,7 +83,7 @@ def make_plan(config: Config) -> Plan:
         | {"words": word_rules()}
         | attention,
         {**encoder, **text, "corpus": corpus},
-        lambda out, work: make_align(config, plan.folder("corpus"), out),
+        lambda out, work: make_align(config, plan.folder("corpus"), out, work),
     )
     task = add(
         "task",
@@ -145,7 +146,7 @@ def check_settings(config: Config) -> None:
     layers = shape.get("num_hidden_layers", shape.get("n_layers"))
     problems = _select_problems(config)
     for key, layer in (
-        ("align.layer", config.align.layer if config.align.aligner not in ("dictionary", "none") else 0),
+        ("align.layer", config.align.layer if config.align.aligner in EMBEDDING else 0),
         ("realign.layer", config.realign.layer),
         ("measure.layer", config.measure.layer),
     ):
