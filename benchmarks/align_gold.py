@@ -1,6 +1,6 @@
 """AER of every embedding aligner over gold alignments, by layer: settings chosen on some pairs, confirmed on others.
 
-    XREALIGN_DATA=FOLDER python benchmarks/align_gold.py [--encoder starter] [--layers 6,7,8,9] [--level word]
+    XREALIGN_DATA=FOLDER python benchmarks/align_gold.py [--encoder starter] [--layers 6,7,8,9] [--level word] [--precision bf16]
 
 The gold sets are those of the data pack. All layers' vectors come from one forward pass. For each aligner the layer
 and the settings with the lowest mean AER over the pairs in CHOOSE are taken; the figures for CONFIRM are those of that
@@ -25,6 +25,7 @@ from xrealign.align.embedding import Units, unit_links, units
 from xrealign.align.extract import ALIGNERS, AlignSettings
 from xrealign.align.score import link_counts, measures, read_gold, words
 from xrealign.model.encoder import Encoder, load_encoder
+from xrealign.model.precision import half_linear
 from xrealign.model.words import encode_texts, length_batches, make_batch
 from xrealign.paths import data_folder
 from xrealign.segment import spans_of_words
@@ -115,6 +116,7 @@ def main() -> None:
     parser.add_argument("--encoder", default="starter")
     parser.add_argument("--layers", default="6,7,8,9")
     parser.add_argument("--level", default="word", choices=["word", "subword"])
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
     parser.add_argument("--aligners", default=",".join(ALIGNERS))
     options = parser.parse_args()
     data = data_folder()
@@ -125,6 +127,8 @@ def main() -> None:
     aligners = options.aligners.split(",")
     gold = {pair: read_gold(folder / f"{pair}.tsv") for pair in (*CHOOSE, *CONFIRM)}
     encoder = load_encoder(options.encoder)
+    if options.precision == "bf16":
+        half_linear(encoder.model, "cpu")
     start = time.monotonic()
     errors: dict[tuple, dict[str, float]] = {}  # (aligner, layer, settings) -> pair -> AER
     kept: dict[str, Batches] = {}
