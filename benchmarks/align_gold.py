@@ -1,6 +1,6 @@
 """AER of every embedding aligner over gold alignments, by layer: settings chosen on some pairs, confirmed on others.
 
-    XREALIGN_DATA=FOLDER python benchmarks/align_gold.py [--encoder starter] [--layers 6,7,8,9] [--level word] [--precision bf16]
+    XREALIGN_DATA=FOLDER python benchmarks/align_gold.py [--encoder starter] [--layers 6,7,8,9] [--level word] …
 
 The gold sets are those of the data pack. All layers' vectors come from one forward pass. For each aligner the layer
 and the settings with the lowest mean AER over the pairs in CHOOSE are taken; the figures for CONFIRM are those of that
