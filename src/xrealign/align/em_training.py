@@ -126,7 +126,7 @@ def fit(model: Model, src: Sequence[Array], tgt: Sequence[Array], words: tuple[i
         words: how many words either side has.
     """
     keys = co_occurrences(src, tgt, words[1])
-    of_pair = (keys // words[1], keys % words[1])
+    of_pair = ((keys // words[1]).astype(np.int32), (keys % words[1]).astype(np.int32))
     batches = list(make_batches(src, tgt, keys, words[1]))
     lengths = np.array([[len(s) for s in src], [len(t) for t in tgt]], dtype=np.int64)
     distinct, often = np.unique(lengths, axis=1, return_counts=True)
