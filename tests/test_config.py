@@ -14,6 +14,10 @@ from xrealign.config_tables import VERBS
 from xrealign.errors import ConfigError
 
 NAME = 'name = "x"\n'
+OBJECTIVES = (
+    "'word', 'sentence', 'ranking', 'transliteration', 'l2', 'parameter_drift', 'infoxlm', 'dap', 'xlm_align', "
+    "'transport', 'cka', 'mlm' or 'tlm'"
+)
 
 
 @pytest.fixture
@@ -60,7 +64,7 @@ objective = "words"
         "c.toml:5: encoder.attention = \"sdap\": expected 'sdpa', 'eager' or 'flash_attention_2'; did you mean 'sdpa'?",
         "c.toml:8: select.candidates = \"germna\": unknown language 'germna'; nearest: deu (German), gea (Geruma), "
         "gew (Gera); expected a code such as deu, de or deu_Latn, or a name",
-        "c.toml:13: realign.objective = \"words\": expected 'word' or 'sentence'; did you mean 'word'?",
+        f"c.toml:13: realign.objective = \"words\": expected {OBJECTIVES}; did you mean 'word'?",
         "c.toml:12: realign.temperature = -1: input should be greater than 0",
         "c.toml:2: sede = 3: there is no such key; did you mean 'seed'?",
     ]
@@ -129,6 +133,40 @@ objective = "words"
             NAME + '[align]\naligner = "none"',
             'c.toml:3: align.aligner = "none": realign.objective = "word" needs links',
         ),
+        (
+            NAME + "[realign]\nobjective = { word = 1.0, mlp = 0.5 }",
+            "c.toml:3: realign.objective.mlp = \"mlp\": expected 'word', 'sentence'",
+        ),
+        (NAME + "[realign]\nobjective = { word = 0 }", "c.toml:3: realign.objective.word = 0: input should be greater"),
+        (
+            NAME + "[realign]\nobjective = {}",
+            "c.toml:3: realign.objective = {}: dictionary should have at least 1 item",
+        ),
+        (
+            NAME + '[align]\naligner = "none"\n[realign]\nobjective = { sentence = 1.0, l2 = 0.5 }',
+            'c.toml:3: align.aligner = "none": realign.objective = "l2" needs links',
+        ),
+        (
+            NAME + "[realign.settings]\nquue = 3",
+            "c.toml:3: realign.settings.quue = 3: there is no such key; did you mean",
+        ),
+        (
+            NAME + "[realign.lora]\nrank = 0",
+            "c.toml:3: realign.lora.rank = 0: input should be greater than or equal to 1",
+        ),
+        (NAME + "[realign]\nlayer = 3\nlayers = [2]", "c.toml:4: realign.layers: realign.layer is set too"),
+        (NAME + "[realign]\nevery = 1", "c.toml:3: realign.every = 1: input should be greater than or equal to 2"),
+        (NAME + '[realign]\nmixture = "custom"', "c.toml:2: realign.mixture_weights: mixture"),
+        (NAME + "[realign]\nmixture_weights.deu = 1.0", "c.toml:2: realign.mixture_weights: mixture"),
+        (
+            NAME + "[corpus.filter]\nscrip = true",
+            "c.toml:3: corpus.filter.scrip = true: there is no such key; did you mean 'script'?",
+        ),
+        (NAME + "[corpus.filter]\nscore = 25", "c.toml:2: corpus.filter: score (a percentile) and scores (files)"),
+        (
+            NAME + '[corpus.filter]\nscore = 25\nscores.deu = "no.txt"',
+            'c.toml:4: corpus.filter.scores.deu = "no.txt": there is no such file',
+        ),
         ('name = "a b"', 'c.toml:1: name = "a b": string should match pattern'),
         ('name = "../x"', 'c.toml:1: name = "../x": string should match pattern'),
         *((f'name = "{verb}"', f'c.toml:1: name = "{verb}": results of that verb are kept') for verb in VERBS),
@@ -160,7 +198,7 @@ def test_a_task_of_ones_own_needs_its_files(problems):
         ("realign.steps=many", "--set realign.steps=many: input should be a valid integer"),
         (
             "realign.objective=words",
-            "--set realign.objective=words: expected 'word' or 'sentence'; did you mean 'word'?",
+            f"--set realign.objective=words: expected {OBJECTIVES}; did you mean 'word'?",
         ),
         ('select.candidates=["xqzq"]', "--set select.candidates=[\"xqzq\"]: unknown language 'xqzq'"),
         ("align.dictionaries.deu=no.tsv", "--set align.dictionaries.deu=no.tsv: there is no such file"),
@@ -236,6 +274,100 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "latin.toml").write_bytes('name = "é"'.encode("latin-1"))
     with pytest.raises(ConfigError, match=r"it is not UTF-8 text$"):
         load_config(tmp_path / "latin.toml")
+
+
+def test_names_of_objectives_and_strategies_are_those_that_exist():
+    from typing import get_args
+
+    from xrealign.config_tables import STRATEGIES, LoraTable, Objective, ObjectiveTable
+    from xrealign.train import strategies
+    from xrealign.train.lora import LoraSettings
+    from xrealign.train.objective_settings import ObjectiveSettings
+    from xrealign.train.objectives import OBJECTIVES as KINDS
+    from xrealign.train.realign_settings import COMPANIONS
+
+    assert STRATEGIES == strategies.STRATEGIES
+    assert get_args(Objective) == (*KINDS, *COMPANIONS)
+    for table, own in ((LoraTable(), LoraSettings()), (ObjectiveTable(), ObjectiveSettings())):
+        assert table.model_dump() == {name: getattr(own, name) for name in type(table).model_fields}
+
+
+def test_ones_own_text_is_all_used_unless_languages_are_chosen(load, tmp_path):
+    for name in ("de.tsv", "fr.tsv"):
+        (tmp_path / name).touch()
+    files = NAME + 'corpus.files = { de = "de.tsv", fr = "fr.tsv" }\n'
+    assert load(files).select.languages == ["deu_Latn", "fra_Latn"]
+    assert load(files + "select.k = 1").select.languages is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[realign]\nstrategy = "before_dico"',
+        '[realign]\npreset = "published"\nsteps = 30',
+        '[realign]\nstrategy = "freeze_realign_unfreeze_noaligner"\npreset = "published"\n[finetune]\nsteps = 7',
+    ],
+)
+def test_what_a_preset_has_yet_to_fill_in_stays_open_when_written_out(load, tmp_path, tiny_encoder_folder, text):
+    """A configuration, what is written out of it, and what it is settled to: all plan the same results."""
+    from xrealign.plan import make_plan
+
+    start = f'{NAME}encoder.name = "{tiny_encoder_folder}"\nalign.layer = 2\ntask.targets = ["deu"]\n'
+    first = load(start + text)
+    plan = make_plan(first)
+    assert plan.origins
+    wanted = [stage.fingerprint for stage in plan.stages.values()]
+    for written in (to_toml(first), to_toml(plan.config)):
+        assert [stage.fingerprint for stage in make_plan(load(written)).stages.values()] == wanted
+
+
+def test_the_published_preset_fills_in_and_the_user_wins(load, tiny_encoder_folder):
+    from xrealign.plan import make_plan
+
+    start = f'{NAME}encoder.name = "{tiny_encoder_folder}"\nalign.layer = 2\ntask.targets = ["deu"]\n'
+    text = start + '[realign]\npreset = "published"\nstrategy = "freeze_realign_unfreeze_noaligner"\npooling = "sum"'
+    config = make_plan(load(text)).config
+    realign, finetune = config.realign, config.finetune
+    assert (realign.strategy, config.align.aligner, realign.objective) == ("before", "none", "sentence")
+    assert (realign.freeze, realign.layer, realign.pooling) == ("blocks 1-2", 3, "sum")
+    assert (realign.steps, realign.sentence_pooling, finetune.epochs, finetune.clip) == (24_544, "published", 2, None)
+    own = make_plan(load(text + "\n[finetune]\nsteps = 9\nclip = 2.0")).config.finetune
+    assert (own.steps, own.epochs, own.clip) == (9, None, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('realign.strategy = "befor"', "realign.strategy = 'befor': expected one of none, before"),
+        ('realign.strategy = "before_dicko"', "did you mean 'before_dico'"),
+        ('realign.strategy = "before_awesome"', "runs do not offer the aligner 'awesome'"),
+        (
+            'realign = { strategy = "before_dico", objective = "sentence" }',
+            'realign.objective = "sentence": strategy = \'before_dico\' means "word"; leave one of the two out',
+        ),
+        (
+            'realign = { strategy = "before_dico", freeze = "back" }',
+            'realign.freeze = "back": strategy = \'before_dico\' means "none"',
+        ),
+        ('realign.freeze = "blocks 3-9"', "realign.freeze = 'blocks 3-9': there is no block 9"),
+        ('finetune.freeze = "frontt"', "finetune.freeze = 'frontt': 'frontt' is unknown"),
+        ("realign.layer = 9", "realign.layer: layer 9 does not exist"),
+        ('realign.objective = "infoxlm"', "realign.layer: objective 'infoxlm' reads it by itself: layer 8 does not"),
+        ('realign = { objective = "infoxlm", layers = [2, 3] }', "objective 'infoxlm' reads 1 layer, not 2"),
+        ("realign.objective = { word = 1.0, mlm = 1.0 }", "mlm and tlm need the head of a masked language model"),
+        ('realign = { adapter = "lora", strategy = "during" }', "is for strategy = 'before' or 'after'"),
+        ('realign = { adapter = "lora", freeze = "gradual 5" }', "does not go with freeze = 'gradual 5'"),
+        ("corpus.filter = { min_words = 5, max_words = 3 }", "corpus.filter: min_words = 5 is above max_words = 3"),
+    ],
+)
+def test_what_does_not_fit_the_encoder_is_told_before_the_first_stage(load, tiny_encoder_folder, text, told):
+    from xrealign.plan import make_plan
+
+    start = f'{NAME}encoder.name = "{tiny_encoder_folder}"\nalign.layer = 2\ntask.targets = ["deu"]\n'
+    with pytest.raises(ConfigError) as raised:
+        make_plan(load(start + text))
+    assert len(raised.value.problems) == 1
+    assert told in raised.value.problems[0]
 
 
 @pytest.mark.parametrize(

@@ -240,3 +240,153 @@ def test_help_is_there_at_once_and_teaches():
     assert time.perf_counter() - start < 5  # the promise of half a second is for an idle machine
     for verb in ("run", "check", "show", "select", "data", "doctor"):
         assert verb in done.stdout
+
+
+STRATEGY_STEPS = ["--set", "realign.steps=3", "--set", "finetune.steps=3", "--set", "corpus.max_pairs=10"]
+SMALLER = ["--set", "task.train_size=20", "--set", "task.test_size=2", "--set", 'task.targets=["deu"]']
+
+
+@pytest.mark.parametrize(
+    ("strategy", "trained", "evaluated"),
+    [
+        ("none", [], ["baseline", "centred"]),
+        ("during", ["finetune realigned", "finetune control"], ["baseline", "centred", "control", "realigned"]),
+        ("after", ["realign realigned", "realign control"], ["baseline", "centred", "control", "realigned"]),
+        (
+            "before+during",
+            ["realign realigned", "finetune realigned", "realign control", "finetune control"],
+            ["baseline", "centred", "control", "realigned"],
+        ),
+        ("alternating", ["finetune realigned", "finetune control"], ["baseline", "centred", "control", "realigned"]),
+    ],
+)
+def test_every_strategy_runs_with_both_controls(config, strategy, trained, evaluated):
+    from xrealign.report import read_scores
+
+    done = xrealign(
+        config.parent, "run", "tiny.toml", "--set", f"realign.strategy={strategy}", *STRATEGY_STEPS, *SMALLER
+    )
+    assert done.returncode == 0, done.stderr
+    run = config.parent / "runs" / "tiny"
+    plan = json.loads((run / "run.json").read_text())["stages"]
+    made = [key for key in plan if key.split()[0] in ("realign", "finetune")]
+    assert made == ["finetune baseline", *trained]
+    assert {score.method for score in read_scores(run / "scores.parquet")} == set(evaluated)
+    assert (run / "encoder").is_dir() == (strategy != "none")
+    if strategy == "none":
+        return
+    assert "block 4 by" in done.stderr
+    assert not (run / "encoder" / "head.safetensors").exists()
+    names = {key: load_all(run / plan[key]["folder"]) for key in ("finetune baseline", trained[-1])}
+    if strategy == "after":  # the head is the one that was fine-tuned
+        heads = [load_file(run / plan[key]["folder"] / "head.safetensors")["linear.weight"] for key in names]
+        assert (heads[0] == heads[1]).all()
+    first, other = names.values()
+    assert any((first[name] != other[name]).any() for name in first)
+
+
+def load_all(folder: Path) -> dict:
+    return {k: v for path in sorted(folder.glob("model*.safetensors")) for k, v in load_file(path).items()}
+
+
+PAIRS = """name = "pairs"
+[encoder]
+name = "encoder"
+attention = "{attention}"
+[corpus.files]
+swh = "swh.tsv"
+[align]
+layer = 2
+[realign]
+steps = 3
+batch_size = 4
+learning_rate = 1e-2
+control = false
+"""
+
+
+def pairs_folder(folder: Path, encoder: Path) -> Path:
+    """A user's folder: an encoder, sentence pairs, a configuration; no task."""
+    import shutil
+
+    from xrealign.corpus.embedded import bitext, udhr_segments
+    from xrealign.language import parse_language
+
+    pairs = bitext(udhr_segments(), parse_language("eng"), parse_language("swh")).pairs[:24]
+    (folder / "swh.tsv").write_text("".join(f"{pair.src}\t{pair.tgt}\n" for pair in pairs), "utf-8")
+    shutil.copytree(encoder, folder / "encoder")
+    kind = json.loads((encoder / "config.json").read_text("utf-8"))["model_type"]
+    attention = "eager" if kind == "deberta-v2" else "sdpa"
+    (folder / "pairs.toml").write_text(PAIRS.format(attention=attention), "utf-8")
+    return folder
+
+
+def drift_of(folder: Path) -> dict[str, float]:
+    (manifest,) = (folder / "runs" / "realign").glob("*/manifest.json")
+    return json.loads(manifest.read_text("utf-8"))["facts"]["drift"]
+
+
+@pytest.mark.parametrize("architecture", ["bert", "distilbert", "xlm-roberta", "deberta-v2", "modernbert"])
+def test_realign_alone_needs_pairs_and_a_folder_and_the_result_loads(tmp_path, tiny_folders, architecture):
+    from transformers import AutoModel, AutoTokenizer
+
+    from xrealign.config import load_config
+    from xrealign.run import realign_only
+
+    folder = pairs_folder(tmp_path, tiny_folders(architecture))
+    made = realign_only(load_config(folder / "pairs.toml", [f"runs={folder / 'runs'}"]))
+    assert made == folder / "runs" / "pairs-encoder"
+    model, info = AutoModel.from_pretrained(made, output_loading_info=True)
+    assert not info["missing_keys"]
+    assert not info["unexpected_keys"]
+    assert len(AutoTokenizer.from_pretrained(made)("nyumba")["input_ids"]) > 2
+    drift = drift_of(folder)
+    assert [part for part in ("embeddings", "block 1", "block 2") if drift[part]] == []
+    assert min(drift["block 3"], drift["block 4"]) > 0
+    before = AutoModel.from_pretrained(folder / "encoder").state_dict()
+    assert any((before[name] != weight).any() for name, weight in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("architecture", "settings", "moved"),
+    [
+        ("bert", ["strategy=before_dico"], {"embeddings", "block 1", "block 2", "block 3", "block 4"}),
+        ("bert", ["strategy=freeze_realign_unfreeze_noaligner"], {"block 3", "block 4"}),
+        ("bert", ["preset=published", "steps=3", "freeze=front"], {"embeddings", "block 3"}),
+        ("xlm-roberta", ["preset=published", "steps=3", "freeze=blocks 1-2"], {"embeddings", "block 3"}),
+        ("distilbert", ["layer=2", "freeze=none"], {"embeddings", "block 1", "block 2"}),
+        ("deberta-v2", ["layer=3", "freeze=only blocks 1"], {"block 1"}),
+        ("modernbert", ["objective={word=1.0, sentence=0.5}", "layers=[2,3]", "freeze=embeddings"],
+         {"block 1", "block 2", "block 3"}),
+    ],
+)  # fmt: skip
+def test_strategy_freeze_layer_and_preset_decide_what_moves(tmp_path, tiny_folders, architecture, settings, moved):
+    from xrealign.config import load_config
+    from xrealign.run import realign_only
+
+    folder = pairs_folder(tmp_path, tiny_folders(architecture))
+    text = (folder / "pairs.toml").read_text("utf-8").replace("[align]\nlayer = 2", "[align]\nlayer = 3")
+    (folder / "pairs.toml").write_text(text, "utf-8")
+    overrides = [f"runs={folder / 'runs'}", *(f"realign.{setting}" for setting in settings)]
+    if "dico" in settings[0]:
+        lines = ["the\tya", "and\tna", "right\thaki", "everyone\tkila", "all\twote"]
+        (folder / "dictionary.tsv").write_text("\n".join(lines) + "\n", "utf-8")
+        overrides.append(f"align.dictionaries.swh={folder / 'dictionary.tsv'}")
+    realign_only(load_config(folder / "pairs.toml", overrides))
+    assert {part for part, share in drift_of(folder).items() if share > 0 and part != "the rest"} == moved
+
+
+def test_realign_on_the_command_line_replaces_only_its_own(tmp_path, tiny_encoder_folder):
+    folder = pairs_folder(tmp_path, tiny_encoder_folder)
+    done = xrealign(folder, "realign", "pairs.toml", "-o", "mine")
+    assert (done.returncode, done.stdout) == (0, "mine\n"), done.stderr
+    assert "block 4 by" in done.stderr
+    assert "unchanged: embeddings" in done.stderr
+    (folder / "other").mkdir()
+    for output, told in (("mine", ""), ("other", "other is there and holds no encoder saved by this program")):
+        again = xrealign(folder, "realign", "pairs.toml", "-o", output)
+        assert (again.returncode == 0) == (not told)
+        assert told in again.stderr
+    late = xrealign(folder, "realign", "pairs.toml", "--set", "realign.strategy=after")
+    assert late.returncode == 2
+    assert "does not realign before the task is learned" in late.stderr

@@ -26,13 +26,16 @@ def check(config: Config) -> str:
         ConfigError, ArtifactError, DataError: what would stop the run before it starts.
     """
     plan = make_plan(config)
+    config = plan.config
     if config.select.languages is None:
         candidates = len(select_candidates(config))
         chosen = f"{config.select.k} of {candidates} candidates"
     else:
         chosen = f"{len(config.select.languages)} languages, as configured"
     seconds = estimates(plan, operations_a_second())
-    lines = [to_toml(config), f"# languages to realign on: {chosen}", "# stages:"]
+    origins = [f"#   {key} = {origin}" for key, origin in plan.origins.items()]
+    lines = [to_toml(config), *(["# set by the strategy's published name or the preset:"] * bool(origins)), *origins]
+    lines += [f"# languages to realign on: {chosen}", "# stages:"]
     total = 0.0
     for key, stage in plan.stages.items():
         there = is_done(stage, plan.runs)
@@ -59,12 +62,17 @@ def estimates(plan: Plan, speed: float) -> dict[str, float]:
     rate = speed * EFFICIENCY / (OPERATIONS_A_SUBWORD * _relative_size(config))
     languages = len(task_languages(config))
     k = config.select.k if config.select.languages is None else len(config.select.languages)
-    trained = {"none": 3.0, "embeddings": 3.0, "front": 2.0, "back": 3.0}  # forward and backward, in forward passes
+    realign, finetune = config.realign, config.finetune
+    pair_subwords = realign.batch_size * 2 * PAIR_SIDE * _passes(realign.freeze) * _times(config)
+    task_steps = finetune.steps
+    if finetune.epochs is not None:
+        task_steps = -(-config.task.train_size // finetune.batch_size) * finetune.epochs
+    beside = {"during": task_steps, "before+during": task_steps, "alternating": task_steps // (realign.every - 1)}
     pairs = min(config.corpus.max_pairs or 1200, 1200) * k
     subwords = {
         "align": pairs * 2 * PAIR_SIDE * 0.7,
-        "realign": config.realign.steps * config.realign.batch_size * 2 * PAIR_SIDE * trained[config.realign.freeze],
-        "finetune": config.finetune.steps * config.finetune.batch_size * INTENT * trained[config.finetune.freeze],
+        "realign": realign.steps * pair_subwords,
+        "finetune": task_steps * finetune.batch_size * INTENT * _passes(finetune.freeze),
         "evaluate": languages * config.task.test_size * INTENT,
         "measure": languages * (min(config.measure.max_concepts, 520) * NAME + 20 * 50),
     }
@@ -72,8 +80,23 @@ def estimates(plan: Plan, speed: float) -> dict[str, float]:
     seconds = {
         key: fixed.get(stage.verb, 3.0) + subwords.get(stage.verb, 0.0) / rate for key, stage in plan.stages.items()
     }
+    for method in plan.methods:
+        if method != BASELINE and f"finetune {method}" in seconds:
+            seconds[f"finetune {method}"] += beside.get(realign.strategy, 0) * pair_subwords / rate
     seconds[f"evaluate {BASELINE}"] += languages * 100 * NAME / rate  # the means for centring
     return seconds
+
+
+def _passes(freeze: str) -> float:
+    """Forward and backward pass, in forward passes."""
+    return 2.0 if freeze in ("front", "all") else 3.0
+
+
+def _times(config: Config) -> float:
+    """How often an encoder passes over the pairs in a step of realignment, relative to one objective."""
+    objective = config.realign.objective
+    names = [objective] if isinstance(objective, str) else list(objective)
+    return float(sum({"infoxlm": 1.5, "l2": 1.5, "xlm_align": 2.5, "dap": 1.5, "tlm": 4.0}.get(n, 1.0) for n in names))
 
 
 def operations_a_second() -> float:

@@ -48,6 +48,24 @@ def run_command(config: ConfigPath, set_: Overrides = None) -> None:
     print_run_report(run(load_config(config, set_ or [])))
 
 
+@app.command("realign")
+def realign_command(
+    config: ConfigPath,
+    set_: Overrides = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Where the encoder goes; else RUNS/NAME-encoder.")
+    ] = None,
+) -> None:
+    """Realigns an encoder on parallel text, without a task: selects, collects, aligns, trains; saves the encoder.
+
+    The folder loads with `AutoModel.from_pretrained`. A later `xrealign run` goes on from the same results.
+    """
+    from xrealign.config import load_config
+    from xrealign.run import realign_only
+
+    print(realign_only(load_config(config, set_ or []), output))
+
+
 @app.command("check")
 def check_command(config: ConfigPath, set_: Overrides = None) -> None:
     """Shows the settings in full, what a run would do, what is there already, and about how long the rest takes."""

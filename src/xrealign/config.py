@@ -10,16 +10,21 @@ import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from xrealign.config_tables import VERBS, Config
+from xrealign.config_tables import STRATEGIES, VERBS, Config
 from xrealign.errors import ConfigError, LanguageError, did_you_mean
 from xrealign.language import parse_language
 from xrealign.progress import say
 
 __all__ = ["Config", "load_config", "to_toml"]
+
+
+LINKED = ("word", "l2")  # objectives that are nothing without links
+# What pydantic puts into the place of a mistake besides keys: which member of a union it tried.
+_KINDS = ("list[", "literal[", "dict[", "[", "FilterTable")
 
 
 def _keys_of(table: Any) -> list[str]:
@@ -73,6 +78,9 @@ def checked_config(
         ConfigError: ``problems``, found already, and one line for each mistake more.
     """
     problems = [*problems, *_semantic_problems(raw, path, text, places)]
+    files = raw.get("corpus", {}).get("files") if isinstance(raw.get("corpus"), dict) else None
+    if isinstance(files, dict) and files and "select" not in raw:  # one's own text: all of it
+        raw = raw | {"select": {"languages": list(files)}}
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
@@ -113,7 +121,7 @@ def apply_overrides(raw: dict[str, Any], overrides: Sequence[str]) -> tuple[dict
 
 def _place(loc: Sequence[Any], path: Path, text: str, places: dict[str, str]) -> str:
     """``file:line: key``, or the override that set the key."""
-    names = [part for part in loc if isinstance(part, str) and not part.startswith(("list[", "literal[", "["))]
+    names = [part for part in loc if isinstance(part, str) and not part.startswith(_KINDS)]
     key = ".".join(names)
     for end in range(len(names), 0, -1):
         if ".".join(names[:end]) in places:
@@ -141,12 +149,12 @@ def line_of(names: Sequence[str], text: str) -> int | None:
 
 
 def _told_once(errors: Sequence[Any]) -> list[dict[str, Any]]:
-    """One mistake in a key that takes a word or a list is reported for both; keep the one that fits the value."""
+    """One mistake in a key that takes a word or a list or table is told for both; keep the one that fits the value."""
     kept = []
     for error in errors:
         key = [part for part in error["loc"] if isinstance(part, str) and "[" not in part and part in _ALL_KEYS]
-        wrong_kind = (error["type"] == "literal_error" and isinstance(error["input"], list)) or (
-            error["type"] == "list_type" and not isinstance(error["input"], list)
+        wrong_kind = (error["type"] == "literal_error" and isinstance(error["input"], list | dict)) or (
+            error["type"] in ("list_type", "dict_type") and not isinstance(error["input"], list | dict)
         )
         others = [e for e in errors if e is not error and [p for p in e["loc"] if p in _ALL_KEYS] == key]
         if not (wrong_kind and others):
@@ -180,8 +188,9 @@ def _shown(value: Any) -> str:
 
 def _known_keys(loc: Sequence[str]) -> list[str]:
     model: Any = Config
-    for part in loc:
-        model = model.model_fields[part].annotation
+    for part in (name for name in loc if not name.startswith(_KINDS)):
+        found = model.model_fields[part].annotation
+        model = next((kind for kind in get_args(found) if hasattr(kind, "model_fields")), found)
     return list(model.model_fields)
 
 
@@ -207,11 +216,21 @@ def _semantic_problems(raw: dict[str, Any], path: Path, text: str, places: dict[
         problems.append(f"{shown(k, 'select', 'k')}: there are only {len(candidates)} candidates")
     for table, key in (*lists, ("task", "targets"), *by_language):
         problems += [f"{at(table, key)}: {problem}" for problem in _twice(get(table, key))]
-    if get("realign", "objective", "word") == "word" and get("align", "aligner", "argmax") == "none":
+    objective = get("realign", "objective", "word")
+    linked = [name for name in LINKED if name == objective or (isinstance(objective, dict) and name in objective)]
+    published = get("realign", "strategy", "before") not in STRATEGIES and get("realign", "objective") is None
+    if linked and not published and get("align", "aligner", "argmax") == "none":
         problems.append(
-            f'{shown("none", "align", "aligner")}: realign.objective = "word" needs links; '
+            f'{shown("none", "align", "aligner")}: realign.objective = "{linked[0]}" needs links; '
             'choose an aligner, or objective = "sentence"'
         )
+    if get("realign", "layer") is not None and get("realign", "layers") is not None:
+        problems.append(f"{at('realign', 'layers')}: realign.layer is set too; keep one of them")
+    if (get("realign", "mixture") == "custom") != (get("realign", "mixture_weights") is not None):
+        problems.append(f'{at("realign", "mixture_weights")}: mixture = "custom" and mixture_weights need each other')
+    quality = get("corpus", "filter", {})
+    if isinstance(quality, dict) and (quality.get("score") is None) != (quality.get("scores") is None):
+        problems.append(f"{at('corpus', 'filter')}: score (a percentile) and scores (files) need each other")
     name = raw.get("name")
     if isinstance(name, str) and name.endswith(".sweep"):
         problems.append(f"{shown(name, 'name')}: results of sweeps have that ending; choose another")
@@ -224,6 +243,10 @@ def _semantic_problems(raw: dict[str, Any], path: Path, text: str, places: dict[
         for language, file in named.items() if isinstance(named, dict) else ():
             if isinstance(file, str) and not (path.parent / file).is_file():
                 problems.append(f"{shown(file, table, key, language)}: there is no such file")
+    scores = quality.get("scores") if isinstance(quality, dict) else None
+    for language, file in scores.items() if isinstance(scores, dict) else ():
+        if isinstance(file, str) and not (path.parent / file).is_file():
+            problems.append(f"{shown(file, 'corpus', 'filter', 'scores', language)}: there is no such file")
     for key in ("train", "dev"):
         file = get("task", key)
         if isinstance(file, str) and not (path.parent / file).is_file():
@@ -251,7 +274,7 @@ def _with_paths(config: Config, base: Path) -> Config:
     def moved(files: dict[str, str] | None) -> dict[str, str] | None:
         return None if files is None else {language: str(base / file) for language, file in files.items()}
 
-    task, name = config.task, config.encoder.name
+    task, name, quality = config.task, config.encoder.name, config.corpus.filter
     local, matrix = base / name, base / config.select.distance
     return config.model_copy(
         update={
@@ -261,7 +284,12 @@ def _with_paths(config: Config, base: Path) -> Config:
             "select": config.select.model_copy(
                 update={"distance": str(matrix) if matrix.is_file() else config.select.distance}
             ),
-            "corpus": config.corpus.model_copy(update={"files": moved(config.corpus.files)}),
+            "corpus": config.corpus.model_copy(
+                update={
+                    "files": moved(config.corpus.files),
+                    "filter": quality and quality.model_copy(update={"scores": moved(quality.scores)}),
+                }
+            ),
             "align": config.align.model_copy(update={"dictionaries": moved(config.align.dictionaries)}),
             "task": task.model_copy(
                 update={
@@ -275,10 +303,18 @@ def _with_paths(config: Config, base: Path) -> Config:
 
 
 def to_toml(config: Config) -> str:
-    """The resolved configuration as TOML, every key written out."""
+    """The configuration as TOML, every key written out.
+
+    Where a published name or preset has yet to fill in keys (`xrealign.presets`), those it may fill in are left out
+    unless the user set them, so that what is read again means the same.
+    """
     lines: list[tuple[str, Any]] = []
     tables: list[tuple[str, Any]] = []
-    for key, value in config.model_dump(exclude_none=True).items():
+    dumped = config.model_dump(exclude_none=True)
+    if config.realign.strategy not in STRATEGIES or config.realign.preset != "default":
+        for name in ("align", "realign", "finetune"):
+            dumped[name] = {k: v for k, v in dumped[name].items() if k in getattr(config, name).model_fields_set}
+    for key, value in dumped.items():
         (tables if isinstance(value, dict) else lines).append((key, value))
     text = [f"{key} = {toml_value(value)}" for key, value in lines]
     for name, table in tables:
@@ -290,4 +326,4 @@ def toml_value(value: Any) -> str:
     """A value as TOML on one line."""
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{json.dumps(k)} = {toml_value(v)}" for k, v in value.items()) + " }"
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -19,8 +19,13 @@ def _language(text: str) -> str:
 
 LanguageTag = Annotated[str, AfterValidator(_language)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Percentile = Annotated[float, Field(ge=0, lt=100)]
 VERBS = ("select", "corpus", "align", "task", "realign", "finetune", "evaluate", "measure", "report")
-Freeze = Literal["none", "front", "back", "embeddings"]
+STRATEGIES = ("none", "before", "during", "after", "before+during", "alternating")
+Objective = Literal[
+    "word", "sentence", "ranking", "transliteration", "l2", "parameter_drift", "infoxlm", "dap", "xlm_align",
+    "transport", "cka", "mlm", "tlm",
+]  # fmt: skip
 Precision = Literal["auto", "fp32", "bf16"]
 
 
@@ -63,6 +68,30 @@ class SelectTable(_Table):
     """The subset itself, to skip choosing."""
 
 
+class FilterTable(_Table):
+    """What a pair must be like; the rules are those of `xrealign.corpus.quality.PairRules`."""
+
+    min_words: Annotated[int, Field(ge=0)] | None = None
+    max_words: Annotated[int, Field(ge=1)] | None = None
+    min_characters: Annotated[int, Field(ge=0)] | None = 1
+    max_characters: Annotated[int, Field(ge=1)] | None = None
+    max_ratio: Annotated[float, Field(ge=1)] | None = None
+    """The longer side by the shorter, in words."""
+    identical: bool = False
+    """Whether pairs of the same text on both sides stay."""
+    duplicates: Literal["keep", "pair", "source", "target", "either"] = "pair"
+    script: bool = True
+    """Each side must be in its language's script."""
+    language_id: bool = False
+    """Each side must be in its language; needs the extra langid."""
+    similarity: Percentile | None = None
+    """Keep pairs above this percentile of their vectors' cosine, by the encoder's last layer."""
+    score: Percentile | None = None
+    """Keep pairs above this percentile of ``scores``."""
+    scores: dict[LanguageTag, str] | None = None
+    """Scores made elsewhere for ``corpus.files``: language = file of a number a line, higher is better."""
+
+
 class CorpusTable(_Table):
     sources: Annotated[list[Literal["udhr", "cldr"]], Field(min_length=1)] = ["udhr", "cldr"]
     """Embedded texts to use: UDHR segments, CLDR concept names."""
@@ -72,14 +101,17 @@ class CorpusTable(_Table):
     """Share of the embedded items (segments, concepts) kept for measuring, in every language the same ones."""
     max_pairs: Annotated[int, Field(ge=1)] | None = None
     """Pairs of a language at most."""
+    filter: FilterTable | None = None
+    """Which pairs are good enough; without it all are."""
 
 
 class AlignTable(_Table):
     aligner: Literal[
         "argmax", "itermax", "softmax", "matching", "edge-cover", "balanced-ot", "partial-ot", "unbalanced-ot",
-        "dictionary", "none",
+        "ibm1", "fast-align", "hmm", "hmm-agreement", "dictionary", "none",
     ] = "argmax"  # fmt: skip
-    """Any of ``xrealign align --help`` on the encoder's vectors, dictionary links, or none (sentence mode)."""
+    """On the encoder's vectors or by statistics as ``xrealign align --help`` says, dictionary links, or none (sentence
+    mode)."""
     layer: int = 8
     """Layer of the vectors."""
     level: Literal["word", "subword"] = "word"
@@ -89,6 +121,10 @@ class AlignTable(_Table):
     """Of softmax and transport; without it the aligner's own."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
     """Of softmax."""
+    symmetrization: Literal[
+        "intersection", "union", "grow-diag", "grow-diag-final", "grow-diag-final-and", "posterior"
+    ] = "grow-diag-final-and"
+    """Of statistical aligners, which are trained on the pairs of each language."""
     dictionaries: dict[LanguageTag, str] | None = None
     """Two-column TSV files for the dictionary aligner; without them the embedded concept names."""
     min_score: float | None = None
@@ -112,7 +148,7 @@ class _Training(_Table):
     warmup: Share
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     clip: Annotated[float, Field(gt=0)] | None
-    freeze: Freeze
+    freeze: str
     max_length: Annotated[int, Field(ge=8)] = 96
     compact_vocabulary: bool = True
     """Train on the embedding rows that occur; same result, half the memory."""
@@ -120,22 +156,74 @@ class _Training(_Table):
     precision: Precision = "auto"
 
 
+class ObjectiveTable(_Table):
+    """What single objectives may be told besides; `xrealign.train.objective_settings` explains each."""
+
+    candidates: Literal["all", "linked"] = "all"
+    drift: Annotated[float, Field(ge=0)] = 1.0
+    queue: Annotated[int, Field(ge=1)] = 131_072
+    momentum: Annotated[float, Field(ge=0, le=1)] = 0.9999
+    normalise: bool = True
+    translation: Annotated[float, Field(ge=0)] = 1.0
+    mask_share: Annotated[float, Field(gt=0, le=1)] = 0.15
+    labels: Literal["self", "links"] = "self"
+    label_layer: int = 8
+    epsilon: Annotated[float, Field(gt=0)] = 0.05
+    compared: Literal["words", "sentences"] = "words"
+
+
+class LoraTable(_Table):
+    rank: Annotated[int, Field(ge=1)] = 8
+    alpha: Annotated[float, Field(gt=0)] = 16.0
+    dropout: Share = 0.0
+    targets: Literal["attention", "all"] = "all"
+
+
 class RealignTable(_Training):
-    objective: Literal["word", "sentence"] = "word"
+    strategy: str = "before"
+    """When to realign: none, before, during, after, before+during, alternating; or a published name, such as
+    freeze_realign_unfreeze_dico, which sets aligner, objective and freeze too."""
+    preset: Literal["default", "published"] = "default"
+    """``published``: what the papers' code does where the default is otherwise; keys that you set win."""
+    objective: Objective | Annotated[dict[Objective, Annotated[float, Field(gt=0)]], Field(min_length=1)] = "word"
+    """One objective, or several with their weights: { word = 1.0, mlm = 0.5 }."""
+    weight: Annotated[float, Field(gt=0)] = 0.1
+    """Of realignment beside the task's loss, in strategies that train both at once."""
+    every: Annotated[int, Field(ge=2)] = 2
+    """Of ``alternating``: every so manieth step realigns."""
     steps: Annotated[int, Field(ge=0)] = 1000
-    """Optimiser steps; 0 leaves the encoder as it is."""
+    """Optimiser steps of realignment alone; 0 leaves the encoder as it is."""
     batch_size: Annotated[int, Field(ge=2)] = 16
     """Sentence pairs a step."""
-    temperature: Annotated[float, Field(gt=0)] = 0.1
-    negatives: Literal["strong", "weak"] = "strong"
-    """Against words of both languages, or of the other one only."""
-    layer: int = -1
-    """Layer the objective reads; -1 = the last. (The published code reads the last but one.)"""
+    layer: int | None = None
+    """Layer the objective reads; -1 = the last. Without it the objective's own; the published code reads the last but
+    one."""
+    layers: Annotated[list[int], Field(min_length=1)] | None = None
+    """Several layers: the mean of their losses."""
     pooling: Literal["first", "mean", "sum"] = "mean"
     """Subwords to word vectors."""
-    sentence_pooling: Literal["words", "subwords"] = "words"
-    projection: Literal["mlp", "none"] = "mlp"
-    freeze: Freeze = "front"
+    sentence_pooling: Literal["words", "subwords", "cls", "published"] | None = None
+    projection: Literal["mlp", "linear", "none"] | None = None
+    temperature: Annotated[float, Field(gt=0)] | None = None
+    learned_temperature: bool = False
+    negatives: Literal["strong", "weak"] | None = None
+    """Against words of both languages, or of the other one only."""
+    direction: Literal["both", "forward", "backward"] = "both"
+    settings: ObjectiveTable = ObjectiveTable()
+    """Of single objectives."""
+    freeze: str = "front"
+    """What realignment leaves alone: none, all, front, back, embeddings, blocks 1-6,8, attention, feed-forward, norms,
+    biases, joined by +; ``only`` before it for the contrary; gradual 100."""
+    adapter: Literal["none", "lora"] = "none"
+    """Train low-rank adapters, merged at the end, in the place of the weights."""
+    lora: LoraTable = LoraTable()
+    watch: Literal["warn", "stop", "off"] = "warn"
+    """Of collapse and forgetting: say it, or end the phase there."""
+    mixture: Literal["uniform", "proportional", "temperature", "custom"] = "uniform"
+    """How often each language is drawn; the smallest one is repeated, it does not end the training."""
+    mixture_temperature: Annotated[float, Field(gt=0)] = 5.0
+    mixture_weights: dict[LanguageTag, Annotated[float, Field(ge=0)]] | None = None
+    """Of ``custom``."""
     schedule: Literal["constant", "linear"] = "constant"
     warmup: Share = 0.0
     clip: Annotated[float, Field(gt=0)] | None = None
@@ -147,8 +235,10 @@ class FinetuneTable(_Training):
     head_rate: Annotated[float, Field(gt=0)] = 1.0
     """Learning rate of the new head, as a multiple of ``learning_rate``."""
     steps: Annotated[int, Field(ge=1)] = 1000
+    epochs: Annotated[int, Field(ge=1)] | None = None
+    """Passes over the training sentences, in the place of ``steps``."""
     batch_size: Annotated[int, Field(ge=1)] = 32
-    freeze: Freeze = "none"
+    freeze: str = "none"
     schedule: Literal["constant", "linear"] = "linear"
     warmup: Share = 0.1
     clip: Annotated[float, Field(gt=0)] | None = 1.0

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +15,7 @@ from xrealign.config import Config
 from xrealign.errors import ConfigError
 from xrealign.language import parse_language
 from xrealign.linking import make_align
+from xrealign.presets import encoder_shape, settle
 from xrealign.segment import word_rules
 from xrealign.store import Stage, file_digest
 
@@ -24,11 +24,22 @@ BASELINE, CONTROL, REALIGNED = "baseline", "control", "realigned"
 
 @dataclass(frozen=True)
 class Plan:
-    """Stages in the order in which they run, by key: ``select``, ``realign control``, ``evaluate baseline`` …"""
+    """Stages in the order in which they run, by key: ``select``, ``realign control``, ``evaluate baseline`` …
+
+    Attributes:
+        config: settled (`xrealign.presets`): what runs.
+        origins: of the keys that a published name or preset has set, by key.
+        encoders: by method, the key of the stage whose encoder is measured and, realigned, handed to the user; the
+            baseline has none where that is the encoder that the configuration names.
+        models: by method, the key of the stage whose model is evaluated.
+    """
 
     config: Config
     stages: dict[str, Stage]
     runs: Path
+    origins: dict[str, str] = field(default_factory=dict)
+    encoders: dict[str, str | None] = field(default_factory=dict)
+    models: dict[str, str] = field(default_factory=dict)
 
     def folder(self, key: str) -> Path:
         """Where a stage's result is."""
@@ -37,11 +48,14 @@ class Plan:
     @property
     def methods(self) -> tuple[str, ...]:
         """The trainings that are compared."""
-        return tuple(key.removeprefix("finetune ") for key in self.stages if key.startswith("finetune "))
+        return tuple(self.models)
 
 
-def make_plan(config: Config) -> Plan:
+def make_plan(config: Config, needs_task: bool = True) -> Plan:
     """The stages of a run.
+
+    Args:
+        needs_task: without it a plan of which only the stages up to ``realign …`` may be made.
 
     Raises:
         ArtifactError: the encoder is not to be had.
@@ -51,9 +65,11 @@ def make_plan(config: Config) -> Plan:
     from xrealign.model.encoder import encoder_digest
 
     encoder = {"encoder": encoder_digest(config.encoder.name, config.encoder.revision)}
+    settled = settle(config, encoder_shape(config))
+    config = settled.config
     check_settings(config)
     runs = Path(config.runs)
-    plan = Plan(config, {}, runs)
+    plan = Plan(config, {}, runs, settled.origins)
     dump = config.model_dump()
     attention = {"attention": config.encoder.attention}
     shared = {"source": config.source, "seed": config.seed}
@@ -73,8 +89,8 @@ def make_plan(config: Config) -> Plan:
     )
     corpus = add(
         "corpus",
-        {"source": config.source, "corpus": _without(dump["corpus"], "files")},
-        {**text, "select": select},
+        {"source": config.source, "corpus": _corpus(dump["corpus"])},
+        {**text, "select": select, **(encoder if _by_similarity(config) else {})},
         lambda out, work: stages.make_corpus(config, plan.folder("select"), out),
     )
     align = add(
@@ -88,46 +104,72 @@ def make_plan(config: Config) -> Plan:
     task = add(
         "task",
         {**shared, "task": _without(dump["task"], "train", "dev", "tests")},
-        _task_digests(config),
+        _task_digests(config) if needs_task else {},
         lambda out, work: stages.make_task(config, out),
     )
-    encoders: dict[str, str] = {}
-    for method in _realigned_methods(config):
-        encoders[method] = add(
-            f"realign {method}",
-            {
-                "seed": config.seed,
-                "realign": _without(dump["realign"], "control"),
-                "without_parallel": method == CONTROL,
-            }
-            | attention,
-            {**encoder, "align": align},
-            partial(_realign, plan, method),
-        )
-    for method in (BASELINE, *encoders):
-        finetuned = add(
-            f"finetune {method}",
-            {"seed": config.seed, "finetune": dump["finetune"]} | attention,
-            {"task": task, **({"encoder": encoders[method]} if method in encoders else encoder)},
-            partial(_finetune, plan, method),
-        )
+    for method in _methods(config):
+        _add_training(plan, method, add, {**encoder, "align": align, "task": task}, dump)
+    for method, model in plan.models.items():
+        baseline = {"corpus": _corpus(dump["corpus"])} if method == BASELINE else {}
         add(
             f"evaluate {method}",
-            {**shared, "method": method, "max_length": config.finetune.max_length}
-            | attention
-            | ({"corpus": _without(dump["corpus"], "files")} if method == BASELINE else {}),
-            {"task": task, "model": finetuned, **(text if method == BASELINE else {})},
+            {**shared, "method": method, "max_length": config.finetune.max_length} | attention | baseline,
+            {"task": task, "model": plan.stages[model].fingerprint, **(text if method == BASELINE else {})},
             partial(_evaluate, plan, method),
         )
-    for method in (BASELINE, *encoders):
+    for method, key in plan.encoders.items():
         add(
             f"measure {method}",
             {**shared, "method": method, "measure": dump["measure"]} | {"held_out": config.corpus.held_out} | attention,
             {**_text_digests(config, embedded_only=True), "task": task, "select": select}
-            | ({"encoder": encoders[method]} if method in encoders else encoder),
+            | (encoder if key is None else {"encoder": plan.stages[key].fingerprint}),
             partial(_measure, plan, method),
         )
     return plan
+
+
+def _add_training(
+    plan: Plan, method: str, add: Callable[..., str], inputs: dict[str, str], dump: dict[str, Any]
+) -> None:
+    """The stages of a method's phases, each from the encoder of the one before.
+
+    The strategy ``after`` goes on from the fine-tuned baseline itself. Encoders are measured before fine-tuning where
+    there is realignment before it and nothing else; otherwise all methods' as they are in the end.
+    """
+    from xrealign.train.strategies import plan_phases
+
+    config, control = plan.config, method == CONTROL
+    realign, attention = config.realign, {"seed": config.seed, "attention": config.encoder.attention}
+    strategy = "none" if method == BASELINE else realign.strategy
+    last: str | None = None
+    own = _without(dump["realign"], *_OF_STRATEGIES)
+    for spec in plan_phases(strategy, config.finetune.steps, realign.steps, realign.weight, realign.every):
+        before = {"encoder": inputs["encoder"] if last is None else plan.stages[last].fingerprint}
+        if spec.name == "realign":
+            settings = attention | {"realign": own, "without_parallel": control}
+            key, read, make = f"realign {method}", {"align": inputs["align"]}, partial(_realign, plan, last, control)
+        elif spec.name == "finetune" and method != BASELINE and last is None:
+            last = f"finetune {BASELINE}"
+            continue
+        elif spec.name == "finetune":
+            settings = attention | {"finetune": dump["finetune"]}
+            key, read, make = f"finetune {method}", {"task": inputs["task"]}, partial(_finetune, plan, last)
+        else:
+            rules = {"strategy": spec.name, "weight": realign.weight, "every": spec.every}
+            settings = attention | rules | {"realign": own, "finetune": dump["finetune"], "without_parallel": control}
+            key, read = f"finetune {method}", {"align": inputs["align"], "task": inputs["task"]}
+            make = partial(_joint, plan, last, control)
+        add(key, settings, {**read, **before}, make)
+        last = key
+    assert last is not None  # every strategy fine-tunes
+    plan.models[method] = last
+    if realign.strategy in ("none", "before"):
+        plan.encoders[method] = None if method == BASELINE else f"realign {method}"
+    else:
+        plan.encoders[method] = last
+
+
+_OF_STRATEGIES = ("strategy", "preset", "weight", "every", "control")  # not read by realignment alone
 
 
 def check_settings(config: Config) -> None:
@@ -136,32 +178,92 @@ def check_settings(config: Config) -> None:
     Raises:
         ConfigError: one line for each setting that does not fit the selector, the encoder or the machine.
     """
-    from xrealign.model.encoder import resolve_encoder
     from xrealign.model.layers import resolve_layer
     from xrealign.train.loop import choose_precision
 
-    shape = json.loads(
-        (resolve_encoder(config.encoder.name, config.encoder.revision) / "config.json").read_text("utf-8")
-    )
-    layers = shape.get("num_hidden_layers", shape.get("n_layers"))
-    problems = _select_problems(config)
+    blocks = encoder_shape(config).blocks
+    problems = _select_problems(config) + _realign_problems(config, blocks)
     for key, layer in (
         ("align.layer", config.align.layer if config.align.aligner in EMBEDDING else 0),
-        ("realign.layer", config.realign.layer),
         ("measure.layer", config.measure.layer),
     ):
-        try:
-            if layers:
-                resolve_layer(layer, int(layers))
-        except ConfigError as error:
-            problems.append(f"{key}: {error}")
+        problems += _problems(f"{key}: ", resolve_layer, layer, blocks) if blocks else []
     for key, precision in (("realign", config.realign.precision), ("finetune", config.finetune.precision)):
-        try:
-            choose_precision(precision)
-        except ConfigError as error:
-            problems.append(f"{key}.precision: {error}")
+        problems += _problems(f"{key}.precision: ", choose_precision, precision)
     if problems:
         raise ConfigError(problems)
+
+
+def _problems(place: str, check: Callable[..., Any], *given: Any) -> list[str]:
+    """The lines of a check that fails, with the key in front."""
+    try:
+        check(*given)
+    except ConfigError as error:
+        return [place + line for line in error.problems]
+    return []
+
+
+def _realign_problems(config: Config, blocks: int | None) -> list[str]:
+    """What of ``[realign]`` and ``[finetune]`` fits neither the encoder nor each other."""
+    from xrealign.corpus.quality import PairRules, check_rules
+    from xrealign.model.freezing import parse_freeze
+    from xrealign.model.layers import resolve_layer
+    from xrealign.train.objective_settings import check_settings as check_objective
+    from xrealign.train.objectives import OBJECTIVES
+    from xrealign.train.realign_settings import COMPANIONS
+    from xrealign.train.strategies import plan_phases
+
+    table, problems = config.realign, []
+    settings = stages.realign_settings(config)
+    problems += _problems("realign.", plan_phases, table.strategy, 1, table.steps, table.weight, table.every)
+    if table.strategy == "none":
+        return problems
+    for key, freeze in (("realign", table.freeze), ("finetune", config.finetune.freeze)):
+        if blocks:
+            problems += _problems(f"{key}.", parse_freeze, freeze, blocks)
+    for name in settings.weights:
+        if name in COMPANIONS:
+            problems += _problems("realign.objective: ", _needs_head, config)
+            continue
+        kind, told = OBJECTIVES[name], settings.objective_settings(name)
+        problems += _problems("realign.", check_objective, name, told)
+        read = told.layers if told.layers is not None else kind.own.layers or ()
+        place = "realign.layer" if told.layers is not None else f"realign.layer: objective {name!r} reads it by itself"
+        for layer in read:
+            problems += _problems(f"{place}: ", resolve_layer, layer, blocks) if blocks else []
+        if kind.most_layers is not None and len(read) > kind.most_layers:
+            problems.append(f"realign.layers: objective {name!r} reads {kind.most_layers} layer, not {len(read)}")
+        own = {"cka": told.compared == "sentences", "xlm_align": told.labels == "self"}.get(name, False)
+        if kind.needs_links and not own and config.align.aligner == "none":
+            problems.append(f'align.aligner = "none": realign.objective = {name!r} needs links; choose an aligner')
+    if table.adapter == "lora":
+        if table.strategy not in ("before", "after"):
+            problems.append(f"realign.adapter = 'lora' is for strategy = 'before' or 'after', not {table.strategy!r}")
+        if table.freeze.split()[:1] == ["gradual"]:
+            problems.append(f"realign.adapter = 'lora' does not go with freeze = {table.freeze!r}")
+    if config.corpus.filter is not None:
+        rules = {name: getattr(config.corpus.filter, name) for name in stages.RULES}
+        problems += _problems("corpus.filter: ", check_rules, PairRules(**rules))
+    return problems
+
+
+def _needs_head(config: Config) -> None:
+    """Asks whether an encoder comes with the head of a masked language model, by the names of its weights.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    from safetensors import safe_open
+
+    from xrealign.model.encoder import resolve_encoder
+
+    folder = resolve_encoder(config.encoder.name, config.encoder.revision)
+    names: set[str] = set()
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="np") as file:
+            names.update(file.keys())
+    if not any(name.startswith(("lm_head.", "cls.", "vocab_", "head.", "mlm_head.")) for name in names):
+        raise ConfigError(f"mlm and tlm need the head of a masked language model, which {config.encoder.name} lacks")
 
 
 def _select_problems(config: Config) -> list[str]:
@@ -182,24 +284,36 @@ def _select_problems(config: Config) -> list[str]:
     return problems
 
 
-def _realigned_methods(config: Config) -> tuple[str, ...]:
-    if config.realign.steps == 0:
-        return ()
-    return (REALIGNED, CONTROL) if config.realign.control else (REALIGNED,)
+def _methods(config: Config) -> tuple[str, ...]:
+    """The trainings that are compared, in the order in which they run."""
+    realign = config.realign
+    if realign.strategy == "none" or (realign.steps == 0 and realign.strategy in ("before", "after")):
+        return (BASELINE,)
+    return (BASELINE, REALIGNED, CONTROL) if realign.control else (BASELINE, REALIGNED)
 
 
-def _realign(plan: Plan, method: str, out: Path, work: Path) -> stages.Facts:
-    return stages.make_realign(plan.config, plan.folder("align"), out, work, control=method == CONTROL)
+def _realign(plan: Plan, before: str | None, control: bool, out: Path, work: Path) -> stages.Facts:
+    return stages.make_realign(plan.config, plan.folder("align"), _folder(plan, before), out, work, control)
 
 
-def _finetune(plan: Plan, method: str, out: Path, work: Path) -> stages.Facts:
-    return stages.make_finetune(plan.config, plan.folder("task"), _encoder_folder(plan, method), out, work)
+def _finetune(plan: Plan, before: str | None, out: Path, work: Path) -> stages.Facts:
+    return stages.make_finetune(plan.config, plan.folder("task"), _folder(plan, before), out, work)
+
+
+def _joint(plan: Plan, before: str | None, control: bool, out: Path, work: Path) -> stages.Facts:
+    align, task = plan.folder("align"), plan.folder("task")
+    return stages.make_joint(plan.config, align, task, _folder(plan, before), out, work, control)
+
+
+def _folder(plan: Plan, key: str | None) -> Path | None:
+    """Of a stage's encoder; None for the one that the configuration names."""
+    return None if key is None else plan.folder(key)
 
 
 def _evaluate(plan: Plan, method: str, out: Path, _work: Path) -> stages.Facts:
     from xrealign.scoring import make_evaluate
 
-    return make_evaluate(plan.config, plan.folder("task"), plan.folder(f"finetune {method}"), out, method)
+    return make_evaluate(plan.config, plan.folder("task"), plan.folder(plan.models[method]), out, method)
 
 
 def _measure(plan: Plan, method: str, out: Path, _work: Path) -> stages.Facts:
@@ -208,7 +322,7 @@ def _measure(plan: Plan, method: str, out: Path, _work: Path) -> stages.Facts:
 
     task = task_from_json((plan.folder("task") / "task.json").read_text("utf-8"))
     languages = sorted({*task.tests, *stages.read_subset(plan.folder("select"))})
-    return make_measure(plan.config, languages, _encoder_folder(plan, method), out, method)
+    return make_measure(plan.config, languages, _folder(plan, plan.encoders[method]), out, method)
 
 
 def _candidates(config: Config) -> list[str]:
@@ -223,14 +337,20 @@ def _seen(config: Config) -> dict[str, Any]:
     return {"seen": config.encoder.seen} if uses else {}
 
 
-def _encoder_folder(plan: Plan, method: str) -> Path | None:
-    """The realigned encoder, or None for the one the configuration names."""
-    return None if method == BASELINE else plan.folder(f"realign {method}")
-
-
 def _without(table: dict[str, Any], *keys: str) -> dict[str, Any]:
     """A table without file names: what counts is what is in the files, told by their digests."""
     return {key: value for key, value in table.items() if key not in keys}
+
+
+def _corpus(table: dict[str, Any]) -> dict[str, Any]:
+    found = _without(table, "files")
+    if found["filter"] is None:
+        return _without(found, "filter")
+    return found | {"filter": _without(found["filter"], "scores")}
+
+
+def _by_similarity(config: Config) -> bool:
+    return config.corpus.filter is not None and config.corpus.filter.similarity is not None
 
 
 def _text_digests(config: Config, embedded_only: bool = False) -> dict[str, str]:
@@ -239,7 +359,12 @@ def _text_digests(config: Config, embedded_only: bool = False) -> dict[str, str]
     digests = {"embedded": file_digest(DATA / "embedded.json")}
     if embedded_only:
         return digests
-    for table, files in (("corpus", config.corpus.files), ("dictionary", config.align.dictionaries)):
+    scores = config.corpus.filter and config.corpus.filter.scores
+    for table, files in (
+        ("corpus", config.corpus.files),
+        ("scores", scores),
+        ("dictionary", config.align.dictionaries),
+    ):
         digests |= {f"{table} {language}": file_digest(Path(file)) for language, file in sorted((files or {}).items())}
     return digests
 

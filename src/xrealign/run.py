@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from xrealign.config import Config, to_toml
-from xrealign.errors import ArtifactError, did_you_mean
+from xrealign.errors import ArtifactError, ConfigError, did_you_mean
 from xrealign.model.folder import link_or_copy
 from xrealign.plan import REALIGNED, Plan, make_plan
 from xrealign.progress import say
+from xrealign.stages import HEAD_FILES
 from xrealign.store import MANIFEST, Stage, build, fingerprint, is_done, read_manifest, rebuild_if_damaged
 
 RUN_FILE = "run.json"
@@ -85,10 +86,7 @@ def summary(key: str, manifest: dict[str, Any]) -> str:
         tests = len(facts["test"])
         return f"{facts['train']:,} training sentences with {facts['labels']} labels, tests in {tests} languages"
     if verb in ("realign", "finetune"):
-        rows = facts["history"]
-        name = next(n for n in rows[0] if n not in ("step", "rate"))
-        moved = f", {len(facts['moved'])} of {facts['parameters']} weights moved" if verb == "realign" else ""
-        return f"{rows[-1]['step']} steps, loss {rows[0][name]:.3f} → {rows[-1][name]:.3f}{moved}"
+        return _training_summary(facts)
     if verb == "evaluate":
         source, others = facts["accuracy"]["source"], facts["accuracy"]["targets"]
         means = f"accuracy {_percent(source)} in the source language, {_percent(others)} on average elsewhere"
@@ -97,8 +95,85 @@ def summary(key: str, manifest: dict[str, Any]) -> str:
     return f"{means} ({facts['texts']:,} texts in {facts['languages']} languages, layer {facts['layer']})"
 
 
+_NO_LOSSES = ("step", "rate", "skipped", "parts", "watch", "watch at start", "warnings", "stopped")
+
+
+def _training_summary(facts: dict[str, Any]) -> str:
+    """Losses from the first to the last row, and what moved how far."""
+    from xrealign.train.watch import moves_text
+
+    rows = facts["history"]
+    names = [name for name in rows[0] if name not in _NO_LOSSES]
+    losses = ", ".join(
+        f"{'loss' if len(names) == 1 else name} {_loss(rows[0][name])} → {_loss(rows[-1][name])}" for name in names
+    )
+    skipped = sum(len(row.get("skipped", ())) for row in rows)
+    more = f", {skipped} steps left out" if skipped else ""
+    more += f", stopped early: {facts['stopped']}" if "stopped" in facts else ""
+    if "parameters" in facts:
+        more += f", {len(facts['moved'])} of {facts['parameters']} weights moved"
+        more += f"\n  {moves_text(facts['drift'])}" if facts["drift"] else ""
+    return f"{rows[-1]['step']} steps, {losses}{more}"
+
+
+def _loss(mean: float | None) -> str:
+    return "–" if mean is None else f"{mean:.3f}"
+
+
 def _percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.1%}"
+
+
+def _copy_encoder(plan: Plan, folder: Path) -> None:
+    key = plan.encoders[REALIGNED]
+    assert key is not None  # only the baseline has none
+    for path in sorted(plan.folder(key).iterdir()):
+        if path.name not in (MANIFEST, *HEAD_FILES):
+            link_or_copy(path, folder / path.name)
+
+
+def realign_only(config: Config, folder: Path | None = None) -> Path:
+    """Makes the realigned encoder of a configuration and nothing that needs a task; returns its folder.
+
+    What a whole run has made already is used, and what is made here is used by a whole run.
+
+    Args:
+        folder: where the encoder goes; without it ``<runs>/<name>-encoder``. It is replaced if it is there.
+
+    Raises:
+        ConfigError: the strategy does not realign before the task is learned, or a setting is impossible.
+    """
+    plan = make_plan(config, needs_task=False)
+    target = folder or plan.runs / f"{config.name}-encoder"
+    key = f"realign {REALIGNED}"
+    if key not in plan.stages or plan.config.realign.strategy not in ("before", "before+during"):
+        raise ConfigError(
+            f"realign.strategy = {config.realign.strategy!r} with steps = {config.realign.steps} does not realign "
+            "before the task is learned: use `xrealign run`, or strategy = 'before'"
+        )
+    if target.exists() and not (target / "xrealign.json").is_file():
+        raise ConfigError(f"{target} is there and holds no encoder saved by this program; choose another --output")
+    wanted = ("select", "corpus", "align", key)
+    for number, name in enumerate(wanted, 1):
+        stage = plan.stages[name]
+        rebuild_if_damaged(stage, plan.runs)
+        there = is_done(stage, plan.runs)
+        say(f"[{number}/{len(wanted)}] {name}{': there already' if there else ''}")
+        if not there:
+            manifest = read_manifest(build(stage, plan.runs))
+            say(f"  {summary(name, manifest)} ({manifest['seconds']:.0f} s)")
+    aside = target.parent / f".{target.name}.{os.getpid()}"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    try:
+        for path in sorted(plan.folder(key).iterdir()):
+            if path.name != MANIFEST:
+                link_or_copy(path, aside / path.name)
+        shutil.rmtree(target, ignore_errors=True)
+        aside.rename(target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return target
 
 
 def lay_out(plan: Plan, folder: Path) -> None:
@@ -113,9 +188,7 @@ def lay_out(plan: Plan, folder: Path) -> None:
         if REALIGNED in plan.methods:
             encoder = aside / "encoder"
             encoder.mkdir()
-            for path in sorted(plan.folder(f"realign {REALIGNED}").iterdir()):
-                if path.name != MANIFEST:
-                    link_or_copy(path, encoder / path.name)
+            _copy_encoder(plan, encoder)
             (encoder / "README.md").write_text(card, "utf-8")
         (aside / "config.toml").write_text(to_toml(plan.config), "utf-8")
         facts = {

@@ -135,12 +135,52 @@ def training_bitexts(config: Config, language: Language) -> list[tuple[Bitext, C
             raise DataError(f"corpus.files has no file for {language.tag}, which is in the subset")
         path = Path(config.corpus.files[language.tag])
         read = read_bar if ".txt" in path.suffixes[-2:] else read_tsv
-        return [(read(path, source, language), Counter())]
+        return [_filtered(config, read(path, source, language), Counter())]
     tables = embedded_tables(config.corpus.sources)
     have = [table for table in tables if language in table.texts and source in table.texts]
     if not have:
         raise DataError(f"none of {', '.join(config.corpus.sources)} has text in both {source.tag} and {language.tag}")
-    return [training_bitext(t, source, language, held_out(t.ids, config.corpus.held_out)) for t in have]
+    found = [training_bitext(t, source, language, held_out(t.ids, config.corpus.held_out)) for t in have]
+    return [_filtered(config, bitext, dropped) for bitext, dropped in found]
+
+
+RULES = (
+    "min_words", "max_words", "min_characters", "max_characters", "max_ratio", "identical", "duplicates", "script",
+    "language_id",
+)  # fmt: skip
+"""Keys of ``[corpus.filter]`` that are rules of `xrealign.corpus.quality.PairRules`."""
+
+
+def _filtered(config: Config, bitext: Bitext, dropped: Counter[str]) -> tuple[Bitext, Counter[str]]:
+    """What ``[corpus.filter]`` leaves of a bitext by scores made elsewhere and by rules."""
+    from xrealign.corpus.quality import PairRules, above_percentile, filter_bitext, read_scores, take
+
+    settings = config.corpus.filter
+    if settings is None:
+        return bitext, dropped
+    if settings.scores is not None and settings.score is not None:
+        if bitext.tgt.tag not in settings.scores:
+            raise DataError(f"corpus.filter.scores has no file for {bitext.tgt.tag}, which is in the subset")
+        kept = above_percentile(read_scores(settings.scores[bitext.tgt.tag], len(bitext)), settings.score)
+        bitext, dropped = take(bitext, kept), dropped + kept.dropped
+    left, gone = filter_bitext(bitext, PairRules(**{name: getattr(settings, name) for name in RULES}))
+    return left, dropped + gone
+
+
+def _similar(config: Config, encoder: Any, bitext: Bitext) -> tuple[Bitext, Counter[str]]:
+    """What ``corpus.filter.similarity`` leaves: the pairs whose vectors are most alike."""
+    from xrealign.corpus.quality import above_percentile, pair_cosines, take
+    from xrealign.model.vectors import sentence_vectors
+
+    percentile = config.corpus.filter.similarity if config.corpus.filter is not None else None
+    if percentile is None or not len(bitext):
+        return bitext, Counter()
+    src, tgt = (
+        sentence_vectors(encoder, texts, encoder.layers, config.align.max_length, what=f"filter {bitext.tgt.tag}")
+        for texts in ([pair.src for pair in bitext], [pair.tgt for pair in bitext])
+    )
+    kept = above_percentile(pair_cosines(src, tgt), percentile, "similarity")
+    return take(bitext, kept), kept.dropped
 
 
 def take_turns(bitexts: Sequence[Bitext]) -> list[tuple[str, SentencePair]]:
@@ -160,8 +200,12 @@ def make_corpus(config: Config, select: Path, out: Path) -> Facts:
     rows: dict[str, list[str]] = {name: [] for name in ("id", "language", "src", "tgt", "origin")}
     pairs: dict[str, int] = {}
     left_out: dict[str, dict[str, int]] = {}
+    quality = config.corpus.filter
+    encoder = open_encoder(config) if quality is not None and quality.similarity is not None else None
     for language in read_subset(select):
         bitexts = training_bitexts(config, language)
+        if encoder is not None:
+            bitexts = [(left, n + gone) for b, n in bitexts for left, gone in [_similar(config, encoder, b)]]
         found = take_turns([bitext for bitext, _ in bitexts])
         left_out[language.tag] = dict(sum((counts for _, counts in bitexts), Counter()))
         if config.corpus.max_pairs is not None and len(found) > config.corpus.max_pairs:
@@ -210,24 +254,37 @@ def open_encoder(config: Config, folder: Path | None = None) -> Any:
     return load_encoder(config.encoder.name, config.encoder.revision, config.encoder.attention)
 
 
-def make_realign(config: Config, align: Path, out: Path, work: Path, control: bool) -> Facts:
-    """Realigns the encoder, or trains the control; writes an encoder folder."""
+def realign_settings(config: Config) -> Any:
+    """The ``[realign]`` table as `xrealign.train.realign` wants it."""
+    from xrealign.train.realign_settings import RealignSettings
+
+    table = config.realign.model_dump(exclude={"strategy", "preset", "weight", "every", "control"})
+    return RealignSettings(**table | {"layers": table["layers"] and tuple(table["layers"])})
+
+
+def make_realign(
+    config: Config, align: Path, encoder_folder: Path | None, out: Path, work: Path, control: bool
+) -> Facts:
+    """Realigns the encoder, or trains the control; writes an encoder folder.
+
+    Where the encoder was fine-tuned before, its head and labels go along, so that it can be evaluated as it is.
+    """
     from xrealign.align.aligned import read_aligned
     from xrealign.model.encoder import save_encoder
-    from xrealign.train.realign import RealignSettings, realign
+    from xrealign.model.folder import link_or_copy
+    from xrealign.train.realign import realign
 
-    encoder = open_encoder(config)
-    settings = config.realign.model_dump(exclude={"control"})
-    facts = realign(encoder, read_aligned(align), RealignSettings(**settings), work, config.seed, control)
+    encoder = open_encoder(config, encoder_folder)
+    facts = realign(encoder, read_aligned(align), realign_settings(config), work, config.seed, control)
     save_encoder(encoder, out, base=encoder.folder)
+    for name in HEAD_FILES:
+        if (encoder.folder / name).is_file():
+            link_or_copy(encoder.folder / name, out / name)
     return facts | {"parameters": sum(1 for _ in encoder.model.parameters())}
 
 
 def make_finetune(config: Config, task: Path, encoder_folder: Path | None, out: Path, work: Path) -> Facts:
     """Fine-tunes on the source language; writes an encoder folder with ``head.safetensors`` and ``labels.json``."""
-    from safetensors.torch import save_file
-
-    from xrealign.model.encoder import save_encoder
     from xrealign.tasks.task import task_from_json
     from xrealign.train.finetune import FinetuneSettings, finetune
 
@@ -235,10 +292,50 @@ def make_finetune(config: Config, task: Path, encoder_folder: Path | None, out: 
     labelled = task_from_json((task / "task.json").read_text("utf-8"))
     settings = FinetuneSettings(**config.finetune.model_dump())
     head, facts = finetune(encoder, labelled.train, labelled.labels, settings, work, config.seed)
-    save_encoder(encoder, out, base=encoder.folder)
-    save_file({name: p.detach().cpu() for name, p in head.state_dict().items()}, out / "head.safetensors")
-    (out / "labels.json").write_text(json.dumps(list(labelled.labels), ensure_ascii=False), "utf-8")
+    _save_model(encoder, head, labelled.labels, out)
     return facts
+
+
+def make_joint(
+    config: Config, align: Path, task: Path, encoder_folder: Path | None, out: Path, work: Path, control: bool
+) -> Facts:
+    """Realigns and fine-tunes in one phase, or trains the control; writes what `make_finetune` writes."""
+    from xrealign.align.aligned import read_aligned
+    from xrealign.tasks.task import task_from_json
+    from xrealign.train.finetune import FinetuneSettings
+    from xrealign.train.joint import joint
+
+    encoder, table = open_encoder(config, encoder_folder), config.realign
+    labelled = task_from_json((task / "task.json").read_text("utf-8"))
+    head, facts = joint(
+        encoder,
+        read_aligned(align),
+        labelled.train,
+        labelled.labels,
+        realign_settings(config),
+        FinetuneSettings(**config.finetune.model_dump()),
+        work,
+        config.seed,
+        strategy=table.strategy,
+        weight=table.weight,
+        every=table.every,
+        control=control,
+    )
+    _save_model(encoder, head, labelled.labels, out)
+    return facts | {"parameters": sum(1 for _ in encoder.model.parameters())}
+
+
+HEAD_FILES = ("head.safetensors", "labels.json")
+
+
+def _save_model(encoder: Any, head: Any, labels: Sequence[str], out: Path) -> None:
+    from safetensors.torch import save_file
+
+    from xrealign.model.encoder import save_encoder
+
+    save_encoder(encoder, out, base=encoder.folder)
+    save_file({name: p.detach().cpu() for name, p in head.state_dict().items()}, out / HEAD_FILES[0])
+    (out / HEAD_FILES[1]).write_text(json.dumps(list(labels), ensure_ascii=False), "utf-8")
 
 
 def centring_texts(config: Config, languages: list[Language], most: int = 100) -> dict[Language, list[tuple[str, str]]]:

@@ -125,7 +125,7 @@ def report_context(plan: Plan) -> ReportContext:
         "selection": selection["reason"],
         "subset": [(tag, why.get(tag, "named in the configuration")) for tag in selection["subset"]],
         "seeds": [config.seed],
-        "steps": {"realign": config.realign.steps, "finetune": config.finetune.steps},
+        "steps": _steps(facts),
         "pairs": pairs,
         "settings": _settings(config),
         "data": _data(config),
@@ -139,6 +139,16 @@ def report_context(plan: Plan) -> ReportContext:
     }
 
 
+def _steps(facts: dict[str, Any]) -> dict[str, int]:
+    """Steps that were made, by stage; those of the realigned encoder, where there is one."""
+    found: dict[str, int] = {}
+    for method in (BASELINE, REALIGNED):
+        for verb in ("realign", "finetune"):
+            if f"{verb} {method}" in facts:
+                found[verb] = facts[f"{verb} {method}"]["facts"]["history"][-1]["step"]
+    return found
+
+
 def _public_name(encoder: str) -> str:
     """A hub name as it is, a local folder by its last part: a model card tells nobody the paths of a machine."""
     return Path(encoder).name if Path(encoder).is_dir() else encoder
@@ -149,9 +159,22 @@ def _settings(config: Config) -> dict[str, Any]:
     return {
         f"{table}.{key}": value
         for table, settings in tables.items()
-        for key, value in settings.model_dump().items()
+        for key, value in _flat(settings.model_dump()).items()
         if value is not None and not isinstance(value, dict)
     }
+
+
+def _flat(table: dict[str, Any]) -> dict[str, Any]:
+    """A table with the keys of inner tables as ``settings.queue``; a sum of objectives as text."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        if key == "objective" and isinstance(value, dict):
+            flat[key] = " + ".join(f"{weight:g} {name}" for name, weight in value.items())
+        elif key == "settings" or (key == "lora" and table["adapter"] == "lora"):
+            flat |= {f"{key}.{inner}": setting for inner, setting in value.items()}
+        else:
+            flat[key] = value
+    return flat
 
 
 def _data(config: Config) -> list[DataSource]:
@@ -172,9 +195,12 @@ def _warnings(plan: Plan, facts: dict[str, Any]) -> list[str]:
     if uncentred:
         warnings.append(f"No parallel text to estimate a mean from: {', '.join(uncentred)}; left out of 'centred'.")
     for method in (REALIGNED, CONTROL):
-        cut = facts.get(f"realign {method}", {}).get("facts", {}).get("cut_words", 0)
-        if cut and method == REALIGNED:
-            warnings.append(f"{cut} words of the parallel text were cut off at realign.max_length.")
+        for verb in ("realign", "finetune"):
+            told = facts.get(f"{verb} {method}", {}).get("facts", {})
+            cut = told.get("cut_words", 0)
+            if cut and method == REALIGNED:
+                warnings.append(f"{cut} words of the parallel text were cut off at realign.max_length.")
+            warnings += [f"{verb} {method}: {line}." for line in told.get("warnings", ())]
     if REALIGNED in plan.methods and CONTROL not in plan.methods:
         warnings.append("realign.control = false: a gain may have nothing to do with parallel data.")
     return warnings

@@ -104,8 +104,8 @@ def objectives_of(model, data, freeze="front"):
     upper = frozenset(f"encoder.{name}" for name in trainable_names(model["encoder"], freeze))
     head = frozenset({"head.linear.weight", "head.linear.bias"})
     return {
-        "finetune": Objective("task", labelled, classification_loss, every | head),
-        "realign": Objective("word", pairs, realignment_loss, upper | {"projection.weight"}),
+        "finetune": [Objective("task", labelled, classification_loss, every | head)],
+        "realign": [Objective("word", pairs, realignment_loss, upper | {"projection.weight"})],
     }
 
 
@@ -253,6 +253,6 @@ def test_stopped_in_any_phase_and_run_again_ends_in_the_same_bits(
 def test_weights_multiply():
     objective = Objective("word", lambda step: None, lambda m, b: None, frozenset(), 2.0)
     spec = PhaseSpec("joint", 3, {"realign": 0.25}, "finetune")
-    phase = make_phase(spec, {"realign": objective}, TEMPLATES)
+    phase = make_phase(spec, {"realign": [objective]}, TEMPLATES)
     assert phase.objectives[0].weight == 0.5
     assert (phase.name, phase.steps, phase.clip) == ("joint", 3, 1.0)

@@ -13,12 +13,12 @@ from torch.nn import functional as F
 
 from xrealign.errors import DataError
 from xrealign.model.encoder import Encoder
-from xrealign.model.layers import trainable_names
 from xrealign.model.words import encode_texts, pool_sentences
 from xrealign.tasks.task import Example
-from xrealign.train.compaction import compact_embeddings, embeddings_learn, expand_embeddings
-from xrealign.train.loop import Objective, Phase, run_phase, unused_row_factor
+from xrealign.train.loop import Objective, Phase
 from xrealign.train.seeds import seed_torch
+from xrealign.train.session import Opens, Part, Side, train_phase
+from xrealign.train.strategies import PhaseSpec
 from xrealign.train.streams import LabelledBatch, LabelledStream, plan_steps
 
 DROPOUT = 0.1
@@ -32,7 +32,8 @@ class FinetuneSettings:
     batch_size: int = 32
     learning_rate: float = 2e-5
     head_rate: float = 1.0
-    freeze: Literal["none", "front", "back", "embeddings"] = "none"
+    epochs: int | None = None
+    freeze: str = "none"
     max_length: int = 96
     schedule: Literal["constant", "linear"] = "linear"
     warmup: float = 0.1
@@ -89,22 +90,59 @@ def finetune(
 
     Order of data, dropout and the head's first values depend on ``seed`` alone, so two encoders fine-tuned with one
     seed see the same batches in the same order.
+
+    Raises:
+        ConfigError: a freeze that does not fit the encoder.
+        DataError: a label is not among ``labels``.
+    """
+    steps = steps_of(settings, len(examples))
+    spec = PhaseSpec("finetune", steps, {"finetune": 1.0}, "finetune")
+    side, head, facts = finetune_side(encoder, examples, labels, settings, steps, seed)
+    compact, precision = settings.compact_vocabulary, settings.precision
+    trained = train_phase(encoder, spec, {"finetune": side}, folder, seed, compact=compact, precision=precision)
+    return head, trained.facts() | facts
+
+
+def steps_of(settings: FinetuneSettings, examples: int) -> int:
+    """Optimiser steps on so many examples: ``epochs`` passes of whole batches and a rest, or ``steps``."""
+    return settings.steps if settings.epochs is None else -(-examples // settings.batch_size) * settings.epochs
+
+
+def finetune_side(
+    encoder: Encoder,
+    examples: Sequence[Example],
+    labels: Sequence[str],
+    settings: FinetuneSettings,
+    steps: int,
+    seed: int,
+) -> tuple[Side, Classifier, dict[str, Any]]:
+    """Fine-tuning as a side of a phase, the head it trains, and what is to be told of it.
+
+    Args:
+        steps: how often it takes part.
     """
     texts = encode_texts(encoder.tokenizer, [example.text for example in examples], settings.max_length)
-    plan = plan_steps([0] * len(texts), texts.lengths, settings.steps, settings.batch_size, seed, "finetune")
+    plan = plan_steps([0] * len(texts), texts.lengths, steps, settings.batch_size, seed, "finetune")
     stream = LabelledStream(texts, label_numbers(examples, labels), plan, encoder.tokenizer.pad_token_id)
-    names = trainable_names(encoder.model, settings.freeze)
-    if settings.compact_vocabulary:
-        compact_embeddings(encoder.model, [texts.ids])
     seed_torch(seed, "head")
     head = Classifier(encoder.width, len(labels))
-    model = nn.ModuleDict({"encoder": encoder.model, "head": head})
-    learning = frozenset({f"encoder.{name}" for name in names} | {"head.linear.weight", "head.linear.bias"})
-    phase = Phase(
+    own = frozenset({"head.linear.weight", "head.linear.bias"})
+
+    def build(learning: frozenset[str], opens: Opens | None) -> Part:
+        objective = Objective(
+            "task",
+            stream,
+            classification_loss,
+            learning | own,
+            trainable_at=None if opens is None else (lambda step: opens(step) | own),
+        )
+        return Part((objective,), {"head": head})
+
+    template = Phase(
         "finetune",
-        settings.steps,
+        steps,
         settings.learning_rate,
-        (Objective("task", stream, classification_loss, learning),),
+        (),
         settings.schedule,
         settings.warmup,
         settings.weight_decay,
@@ -112,7 +150,5 @@ def finetune(
         settings.checkpoint_every,
         {"head.": settings.head_rate},
     )
-    history = run_phase(model, phase, folder, seed, settings.precision)
-    if settings.compact_vocabulary:
-        expand_embeddings(encoder.model, unused_row_factor(phase) if embeddings_learn(encoder.model, names) else 1.0)
-    return head, {"history": history, "examples": len(examples), "drawn": int(plan.size)}
+    facts = {"examples": len(examples), "drawn": int(plan.size)}
+    return Side(template, settings.freeze, [texts.ids], build), head, facts

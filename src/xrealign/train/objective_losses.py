@@ -29,6 +29,7 @@ from xrealign.train.losses_pointer import (
 )
 from xrealign.train.losses_translation import TranslationHead, translation_loss
 from xrealign.train.objective_settings import ObjectiveSettings
+from xrealign.train.published import published_sentence_mean
 from xrealign.train.slow_copy import Queue, SlowCopy
 from xrealign.train.streams import PairBatch
 
@@ -220,4 +221,7 @@ def _sentences(state: Tensor, texts: TextBatch, settings: ObjectiveSettings) -> 
         return pool_first(state)
     if settings.sentence_pooling == "subwords":
         return pool_sentences(state, texts.inputs["attention_mask"])
+    if settings.sentence_pooling == "published":
+        words = torch.zeros(len(state), dtype=torch.long, device=state.device)
+        return published_sentence_mean(state, words.index_add(0, texts.sentence, torch.ones_like(texts.sentence)))
     return mean_words(pool_words(state, texts, settings.pooling), texts, len(state))

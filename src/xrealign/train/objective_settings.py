@@ -7,10 +7,10 @@ from typing import Literal
 
 from xrealign.errors import ConfigError
 
-SENTENCE_POOLINGS = ("words", "subwords", "cls")
+SENTENCE_POOLINGS = ("words", "subwords", "cls", "published")
 PROJECTIONS = ("mlp", "linear", "none")
 Projection = Literal["mlp", "linear", "none"]
-SentencePooling = Literal["words", "subwords", "cls"]
+SentencePooling = Literal["words", "subwords", "cls", "published"]
 Negatives = Literal["strong", "weak"]
 
 
@@ -21,7 +21,8 @@ class ObjectiveSettings:
     Attributes:
         layers: layers whose states it reads; of several, the mean of the losses, through one projection.
         pooling: how a word's vector comes from its subwords.
-        sentence_pooling: a sentence's vector: mean of its words' vectors, of its subwords' states, or [CLS].
+        sentence_pooling: a sentence's vector: mean of its words' vectors, of its subwords' states, [CLS], or what a
+            published program averages (`xrealign.train.published.published_sentence_mean`).
         projection: ``mlp`` is Linear(D→D)·ReLU·Linear(D→128), ``linear`` Linear(D→D), all without biases.
         temperature, learned_temperature: divides the cosines; learned, the number is where it begins.
         negatives, direction, candidates: of contrastive objectives, see `word_contrastive`.
@@ -68,7 +69,11 @@ def check_settings(name: str, settings: ObjectiveSettings) -> None:
         for key, expected, fits in (
             ("temperature", "more than 0", settings.temperature is None or settings.temperature > 0),
             ("pooling", "first, mean or sum", settings.pooling in ("first", "mean", "sum")),
-            ("sentence_pooling", "words, subwords or cls", settings.sentence_pooling in (*SENTENCE_POOLINGS, None)),
+            (
+                "sentence_pooling",
+                "words, subwords, cls or published",
+                settings.sentence_pooling in (*SENTENCE_POOLINGS, None),
+            ),
             ("projection", "mlp, linear or none", settings.projection in (*PROJECTIONS, None)),
             ("negatives", "strong or weak", settings.negatives in ("strong", "weak", None)),
             ("direction", "both, forward or backward", settings.direction in ("both", "forward", "backward")),

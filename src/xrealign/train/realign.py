@@ -2,75 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from xrealign.align.aligned import AlignedTexts
 from xrealign.errors import TrainingError
 from xrealign.model.encoder import Encoder
-from xrealign.model.layers import hidden_state, resolve_layer, trainable_names
-from xrealign.model.words import EncodedTexts, encode_texts, mean_words, pool_sentences, pool_words
-from xrealign.train.compaction import compact_embeddings, embeddings_learn, expand_embeddings
-from xrealign.train.loop import Objective, Phase, run_phase, unused_row_factor
-from xrealign.train.losses import sentence_contrastive, word_contrastive
-from xrealign.train.seeds import seed_torch
-from xrealign.train.streams import PairBatch, PairStream, plan_steps
+from xrealign.model.layers import hidden_state
+from xrealign.model.words import make_batch, pool_sentences
+from xrealign.train.loop import Objective, Phase
+from xrealign.train.lora import LoraSettings
+from xrealign.train.masked import MaskedStream, MaskSettings, TranslationStream, masked_loss, pair_form, subwords_of
+from xrealign.train.masked_head import masked_model
+from xrealign.train.micro import Pieces, split_batch
+from xrealign.train.objectives import RealignObjective, make_objective
+from xrealign.train.pairs import Pairs, encode_pairs, romanise_pairs
+from xrealign.train.realign_settings import COMPANIONS, MASKING, RealignSettings, check_weights
+from xrealign.train.session import Opens, Part, Side, Trained, moved_parameters, train_phase
+from xrealign.train.strategies import PhaseSpec
+from xrealign.train.watch import Watch, probe
 
-PROJECTION = 128
+__all__ = ["RealignSettings", "moved_parameters", "realign", "realign_side"]
 
-
-@dataclass(frozen=True)
-class RealignSettings:
-    """How to realign; the names are those of a config's ``[realign]`` table, which explains them."""
-
-    objective: Literal["word", "sentence"] = "word"
-    steps: int = 1000
-    batch_size: int = 16
-    learning_rate: float = 2e-5
-    temperature: float = 0.1
-    negatives: Literal["strong", "weak"] = "strong"
-    layer: int = -1
-    pooling: Literal["first", "mean", "sum"] = "mean"
-    sentence_pooling: Literal["words", "subwords"] = "words"
-    projection: Literal["mlp", "none"] = "mlp"
-    freeze: Literal["none", "front", "back", "embeddings"] = "front"
-    max_length: int = 96
-    schedule: Literal["constant", "linear"] = "constant"
-    warmup: float = 0.0
-    weight_decay: float = 0.0
-    clip: float | None = None
-    compact_vocabulary: bool = True
-    checkpoint_every: int = 100
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-
-
-def projection_head(width: int, kind: str, seed: int) -> nn.Module:
-    """g = Linear(D→D) · ReLU · Linear(D→128), no biases, shared by both languages and thrown away afterwards."""
-    if kind == "none":
-        return nn.Identity()
-    seed_torch(seed, "projection")
-    return nn.Sequential(nn.Linear(width, width, bias=False), nn.ReLU(), nn.Linear(width, PROJECTION, bias=False))
-
-
-def realignment_loss(model: nn.Module, batch: PairBatch, settings: RealignSettings, layer: int) -> Tensor:
-    """The objective of one batch: both sides in one forward pass, pooled, projected, compared."""
-    hidden = hidden_state(model["encoder"], layer, batch.texts.inputs)  # type: ignore[index]
-    project = model["projection"]  # type: ignore[index]
-    if settings.objective == "sentence":
-        if settings.sentence_pooling == "subwords":
-            sentences = pool_sentences(hidden, batch.texts.inputs["attention_mask"])
-        else:
-            sentences = mean_words(pool_words(hidden, batch.texts, settings.pooling), batch.texts, 2 * batch.pairs)
-        vectors = project(sentences)
-        return sentence_contrastive(vectors[: batch.pairs], vectors[batch.pairs :], settings.temperature)
-    words = project(pool_words(hidden, batch.texts, settings.pooling))
-    src, tgt = words[: batch.src_words], words[batch.src_words :]
-    return word_contrastive(src, tgt, batch.links, settings.temperature, settings.negatives)
+WATCHED = 24  # pairs whose vectors are looked at while training goes on
+MLM = "mlm"  # where the masked language model, head and all, is in the model
 
 
 def realign(
@@ -84,82 +43,169 @@ def realign(
             there is no parallel data, only dropout between the two copies (Gao et al. 2021, arXiv 2104.08821).
 
     Raises:
-        TrainingError: word objective and not a single link, or a loss that is not finite.
+        ConfigError: a setting that does not fit the encoder.
+        TrainingError: an objective that needs links and not a single one, or steps that cannot be made.
     """
-    layer = resolve_layer(settings.layer, encoder.layers)
-    src = encode_texts(encoder.tokenizer, aligned.src, settings.max_length, aligned.src_spans)
-    links = list(aligned.links)
-    if settings.objective == "word" and not any(len(part) for part in links):
-        raise TrainingError(
-            "the aligner found no link at all: choose another aligner, or realign.objective = 'sentence'"
-        )
-    if control:
-        # The same words are anchors as with parallel data, so that only the translation differs.
-        tgt, links = src, [np.repeat(part[:, :1], 2, axis=1) for part in links]
-    else:
-        tgt = encode_texts(encoder.tokenizer, aligned.tgt, settings.max_length, aligned.tgt_spans)
-    # The plan reads real lengths in the control too: the same source sentences at the same step.
-    real = tgt if not control else encode_texts(encoder.tokenizer, aligned.tgt, settings.max_length, None)
-    plan = plan_steps(
-        np.unique(aligned.languages, return_inverse=True)[1].tolist(),
-        np.maximum(src.lengths, real.lengths),
-        settings.steps,
-        settings.batch_size,
+    spec = PhaseSpec("control" if control else "realign", settings.steps, {"realign": 1.0}, "realign")
+    side, facts = realign_side(encoder, aligned, settings, settings.steps, seed, control)
+    trained = train_phase(
+        encoder,
+        spec,
+        {"realign": side},
+        folder,
         seed,
+        compact=settings.compact_vocabulary,
+        precision=settings.precision,
+        lora=LoraSettings(**settings.lora) if settings.adapter == "lora" else None,
+    )
+    return finished(facts, trained)
+
+
+def finished(facts: Callable[[], dict[str, Any]], trained: Trained) -> dict[str, Any]:
+    """The facts of a realignment and those of its training."""
+    return trained.facts() | facts()
+
+
+def realign_side(
+    encoder: Encoder, aligned: AlignedTexts, settings: RealignSettings, steps: int, seed: int, control: bool = False
+) -> tuple[Side, Callable[[], dict[str, Any]]]:
+    """Realignment as a side of a phase, and what is to be told of it once the phase is over.
+
+    Args:
+        steps: how often it takes part.
+
+    Raises:
+        ConfigError, TrainingError: as `realign`.
+    """
+    weights = settings.weights
+    check_weights(weights)
+    translated = encode_pairs(encoder, aligned, settings, steps, seed, control)
+    romanised = None
+    if "transliteration" in weights:
+        romanised = romanise_pairs(encoder, aligned, settings, steps, seed, control)
+    pairs_of = {name: romanised if name == "transliteration" and romanised else translated for name in weights}
+    read = list({id(pairs): pairs for pairs in pairs_of.values()}.values())
+    mask_id = encoder.tokenizer.mask_token_id
+    used = [ids for pairs in read for ids in (pairs.src.ids, pairs.tgt.ids)]
+    if mask_id is not None and set(weights) & set(MASKING):
+        used.append(np.array([mask_id]))
+    masked = masked_model(encoder) if set(weights) & set(COMPANIONS) else None
+    read_layers: dict[str, Any] = {}
+
+    def build(learning: frozenset[str], opens: Opens | None) -> Part:
+        names = frozenset(name.removeprefix("encoder.") for name in learning)
+        heads: dict[str, nn.ModuleDict] = {}
+        objectives = []
+        for name, weight in weights.items():
+            if name in COMPANIONS:
+                objectives.append(_companion(name, weight, encoder, translated, learning, opens, masked, used, seed))
+                continue
+            pairs = pairs_of[name]
+            made = make_objective(
+                name, settings.objective_settings(name), encoder.model, seed, names, mask_id, np.unique(pairs.src.ids)
+            )
+            if made.needs_links and not any(len(part) for part in pairs.links):
+                raise TrainingError(
+                    f"objective {name!r} learns from word links, and the aligner found none at all: choose another "
+                    "aligner, or realign.objective = 'sentence'"
+                )
+            heads[name] = made.heads
+            read_layers[name] = list(made.layers)
+            objectives.append(_objective(made, weight, encoder, pairs, learning, opens))
+        modules: dict[str, nn.Module] = {"heads": nn.ModuleDict(heads)} | ({MLM: masked} if masked is not None else {})
+        return Part(tuple(objectives), modules, _watch(encoder, translated, settings, steps, read_layers, control))
+
+    def facts() -> dict[str, Any]:
+        return translated.facts() | {"layers": read_layers} | ({"romanised": romanised.facts()} if romanised else {})
+
+    template = Phase(
         "realign",
-    )
-    stream = PairStream(src, tgt, links, plan, encoder.tokenizer.pad_token_id)
-    names = trainable_names(encoder.model, settings.freeze)
-    compact = settings.compact_vocabulary
-    if compact:
-        compact_embeddings(encoder.model, [src.ids, tgt.ids])
-    model = nn.ModuleDict(
-        {"encoder": encoder.model, "projection": projection_head(encoder.width, settings.projection, seed)}
-    )
-    before = {name: p.detach().clone() for name, p in encoder.model.named_parameters()}
-    learning = {f"encoder.{name}" for name in names} | {n for n, _ in model.named_parameters() if n.startswith("proj")}
-    objective = Objective(
-        settings.objective, stream, lambda m, batch: realignment_loss(m, batch, settings, layer), frozenset(learning)
-    )
-    phase = Phase(
-        "control" if control else "realign",
-        settings.steps,
+        steps,
         settings.learning_rate,
-        (objective,),
+        (),
         settings.schedule,
         settings.warmup,
         settings.weight_decay,
         settings.clip,
         settings.checkpoint_every,
     )
-    history = run_phase(model, phase, folder, seed, settings.precision)
-    moved = moved_parameters(encoder.model, before)
-    if compact:
-        expand_embeddings(encoder.model, unused_row_factor(phase) if embeddings_learn(encoder.model, names) else 1.0)
-    return {
-        "history": history,
-        "moved": moved,
-        "layer": layer,
-        "pairs": len(aligned),
-        "distinct_pairs_used": len(np.unique(plan)),
-        "pairs_drawn": int(plan.size),
-        "links": int(sum(len(part) for part in links)),
-        "cut_words": src.cut_words + tgt.cut_words,
-        "padding_efficiency": round(_padding_efficiency(src, tgt, plan), 3),
-    }
+    return Side(template, settings.freeze, used, build, masked), facts
 
 
-def moved_parameters(model: nn.Module, before: dict[str, Tensor]) -> dict[str, float]:
-    """Root mean square change of every parameter that moved at all; what is not listed has kept every bit."""
-    moved = {}
-    for name, p in model.named_parameters():
-        change = p.detach() - before[name].to(p.device)
-        if bool(torch.any(change != 0)):
-            moved[name] = float(change.square().mean().sqrt())
-    return moved
+def _with(names: frozenset[str], opens: Opens | None) -> Opens | None:
+    """What learns at a step of gradual unfreezing, with the heads ``names``, which always do."""
+    return None if opens is None else (lambda step: opens(step) | names)
 
 
-def _padding_efficiency(src: EncodedTexts, tgt: EncodedTexts, plan: np.ndarray[Any, Any]) -> float:
-    """Share of the subwords a plan computes on that are not padding."""
-    lengths = np.concatenate([src.lengths[plan], tgt.lengths[plan]], axis=1)
-    return float(lengths.sum() / (lengths.max(axis=1) * lengths.shape[1]).sum())
+def _objective(
+    made: RealignObjective, weight: float, encoder: Encoder, pairs: Pairs, learning: frozenset[str], opens: Opens | None
+) -> Objective:
+    heads = frozenset(f"heads.{made.name}.{name}" for name, _ in made.heads.named_parameters())
+    return Objective(
+        made.name,
+        pairs.stream(encoder.tokenizer.pad_token_id),
+        made.loss,
+        learning | heads,
+        weight,
+        trainable_at=_with(heads, opens),
+        pieces=Pieces(split_batch, made.encode, made.compare) if made.divisible else None,
+        items=lambda step: [f"{pairs.languages[row]} {pairs.ids[row]}" for row in pairs.plan[step]],
+    )
+
+
+def _companion(
+    name: str,
+    weight: float,
+    encoder: Encoder,
+    pairs: Pairs,
+    learning: frozenset[str],
+    opens: Opens | None,
+    masked: Any,
+    used: list[np.ndarray[Any, Any]],
+    seed: int,
+) -> Objective:
+    """MLM on the sentences of both sides, or TLM on the joined pairs, by the encoder's own head."""
+    tokenizer, settings = encoder.tokenizer, MaskSettings()
+    subwords = subwords_of(tokenizer, used)
+    pad = tokenizer.pad_token_id
+    stream: Any = MaskedStream((pairs.src, pairs.tgt), pairs.plan, pad, subwords, settings, seed)
+    if name == "tlm":
+        form = pair_form(tokenizer)
+        stream = TranslationStream(pairs.src, pairs.tgt, pairs.plan, pad, form, subwords, settings, seed)
+    own = {id(p) for p in encoder.model.parameters()}
+    head = frozenset(f"{MLM}.{n}" for n, p in masked.named_parameters() if id(p) not in own)
+    return Objective(
+        name,
+        stream,
+        lambda model, batch: masked_loss(model[MLM], batch),  # type: ignore[index]
+        learning | head,
+        weight,
+        trainable_at=_with(head, opens),
+        items=lambda step: [f"{pairs.languages[row]} {pairs.ids[row]}" for row in pairs.plan[step]],
+    )
+
+
+def _watch(
+    encoder: Encoder,
+    pairs: Pairs,
+    settings: RealignSettings,
+    steps: int,
+    layers: dict[str, list[int]],
+    control: bool,
+) -> Watch | None:
+    """Measures on a few pairs spread over the languages, at the highest layer that is trained on."""
+    rows = np.unique(np.linspace(0, len(pairs.ids) - 1, WATCHED).astype(int))
+    sides = [pairs.src] if control else [pairs.src, pairs.tgt]
+    if settings.watch == "off" or len(rows) * len(sides) < 4:
+        return None
+    inputs = make_batch([(side, rows) for side in sides], encoder.tokenizer.pad_token_id).inputs
+    layer = max((layer for read in layers.values() for layer in read), default=encoder.layers)
+
+    def encode(model: nn.Module) -> Tensor:
+        inner: nn.Module = model["encoder"]  # type: ignore[index]
+        device = next(inner.parameters()).device
+        moved = {name: tensor.to(device) for name, tensor in inputs.items()}
+        return pool_sentences(hidden_state(inner, layer, moved), moved["attention_mask"])
+
+    initial = {f"encoder.{name}": p.detach().clone() for name, p in encoder.model.named_parameters()}
+    return Watch(max(10, steps // 10), probe(encode, initial), stop=settings.watch == "stop")

@@ -15,7 +15,7 @@ decoders is trained (Liu & Niehues 2025, arXiv 2502.14830).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -106,7 +106,9 @@ def turn_of(spec: PhaseSpec, kind: Kind) -> Callable[[int], int | None]:
     return turn
 
 
-def make_phase(spec: PhaseSpec, objectives: Mapping[Kind, Objective], templates: Mapping[Kind, Phase]) -> Phase:
+def make_phase(
+    spec: PhaseSpec, objectives: Mapping[Kind, Sequence[Objective]], templates: Mapping[Kind, Phase]
+) -> Phase:
     """A phase of the loop.
 
     Args:
@@ -114,7 +116,8 @@ def make_phase(spec: PhaseSpec, objectives: Mapping[Kind, Objective], templates:
         templates: phases with the optimiser settings of each table; name, steps and objectives are replaced.
     """
     chosen = tuple(
-        replace(objectives[kind], weight=objectives[kind].weight * weight, turn=turn_of(spec, kind))
+        replace(objective, weight=objective.weight * weight, turn=turn_of(spec, kind))
         for kind, weight in spec.weights.items()
+        for objective in objectives[kind]
     )
     return replace(templates[spec.settings], name=spec.name, steps=spec.steps, objectives=chosen)

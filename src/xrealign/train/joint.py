@@ -1,0 +1,69 @@
+"""Realignment and fine-tuning in one phase: both losses in every step, or in turns (`xrealign.train.strategies`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from xrealign.align.aligned import AlignedTexts
+from xrealign.errors import ConfigError
+from xrealign.model.encoder import Encoder
+from xrealign.tasks.task import Example
+from xrealign.train.finetune import Classifier, FinetuneSettings, finetune_side, steps_of
+from xrealign.train.realign import RealignSettings, finished, realign_side
+from xrealign.train.session import train_phase
+from xrealign.train.strategies import plan_phases, turns
+
+
+def joint(
+    encoder: Encoder,
+    aligned: AlignedTexts,
+    examples: Sequence[Example],
+    labels: Sequence[str],
+    realigning: RealignSettings,
+    finetuning: FinetuneSettings,
+    folder: Path,
+    seed: int,
+    *,
+    strategy: str = "during",
+    weight: float = 0.1,
+    every: int = 2,
+    control: bool = False,
+) -> tuple[Classifier, dict[str, Any]]:
+    """Trains ``encoder`` in place on both; returns the task's head and counts, history and what moved.
+
+    Optimiser, rate, schedule and precision are those of fine-tuning; each loss keeps its own freeze, so that
+    realignment reaches what it would reach alone and the task what it would. The task sees the batches it would see
+    alone, in the same order.
+
+    Args:
+        strategy: ``during`` or ``alternating``; of ``before+during`` the second phase.
+        weight: of the realignment losses beside the task's.
+        every: of ``alternating``: every so manieth step realigns.
+        control: see `xrealign.train.realign.realign`.
+
+    Raises:
+        ConfigError: a setting that does not fit the encoder, adapters (which are for realignment alone), or a strategy
+            without such a phase.
+        TrainingError: see `xrealign.train.realign.realign`.
+    """
+    if realigning.adapter != "none":
+        raise ConfigError(f"adapter = {realigning.adapter!r} is for realignment alone, not for strategy = {strategy!r}")
+    steps = steps_of(finetuning, len(examples))
+    specs = [spec for spec in plan_phases(strategy, steps, 0, weight, every) if len(spec.weights) == 2]
+    if not specs:
+        raise ConfigError(f"strategy = {strategy!r} never realigns and fine-tunes in one phase")
+    (spec,) = specs
+    realign, told = realign_side(encoder, aligned, realigning, turns(spec, "realign"), seed, control)
+    task, head, task_facts = finetune_side(encoder, examples, labels, finetuning, turns(spec, "finetune"), seed)
+    trained = train_phase(
+        encoder,
+        spec,
+        {"finetune": task, "realign": realign},
+        folder,
+        seed,
+        compact=realigning.compact_vocabulary and finetuning.compact_vocabulary,
+        precision=finetuning.precision,
+    )
+    return head, finished(told, trained) | {"task": task_facts}

@@ -1,0 +1,161 @@
+"""A phase on an encoder from start to end: used rows of the vocabulary, adapters, training, and everything put back.
+
+What takes part (realignment, a task, or both) is prepared as a `Side`; the phase says how they go together. So
+realignment alone, fine-tuning alone and both beside each other are one function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from xrealign.errors import TrainingError
+from xrealign.model.encoder import Encoder, embeddings_name
+from xrealign.model.layers import trainable_names, unfreezing
+from xrealign.train.compaction import compact_embeddings, expand_embeddings
+from xrealign.train.guards import Row
+from xrealign.train.loop import Objective, Phase, run_phase, unused_row_factor
+from xrealign.train.lora import LoraSettings, adapter_names, add_adapters, merge_adapters
+from xrealign.train.masked_head import compact_masked, expand_masked
+from xrealign.train.strategies import Kind, PhaseSpec, make_phase
+from xrealign.train.watch import Measures, Watch, drift, reasons
+
+PREFIX = "encoder."
+Opens = Callable[[int], frozenset[str]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a side brings into the model and the phase.
+
+    Attributes:
+        objectives: its losses.
+        modules: heads and the like, which are trained and checkpointed beside ``encoder``.
+        watch: measures of collapse and forgetting.
+    """
+
+    objectives: tuple[Objective, ...]
+    modules: Mapping[str, nn.Module]
+    watch: Watch | None = None
+
+
+@dataclass(frozen=True)
+class Side:
+    """One kind of training before there is a model.
+
+    Attributes:
+        template: a phase with its optimiser settings; name, steps and objectives are filled in.
+        freeze: what it leaves alone, in the grammar of `xrealign.model.freezing`.
+        used: ids that its batches may hold, for the compact vocabulary.
+        build: makes its part, once the vocabulary is compact and the adapters are in. It is given the names of the
+            encoder's parameters that learn in all (``encoder.…``) and, of gradual unfreezing, those of a step.
+        masked: the masked language model around the encoder, if a loss needs its head.
+    """
+
+    template: Phase
+    freeze: str
+    used: Sequence[np.ndarray[Any, Any]]
+    build: Callable[[frozenset[str], Opens | None], Part]
+    masked: Any = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of a phase.
+
+    Attributes:
+        modules: the parts beside the encoder, trained.
+        history: of `run_phase`.
+        moved: root mean square change of every parameter of the encoder that moved at all.
+        drift: how far embeddings and blocks have moved, as a share of their norm; 0 for what kept every bit.
+    """
+
+    modules: Mapping[str, nn.Module]
+    history: list[Row]
+    moved: dict[str, float]
+    drift: Measures = field(default_factory=dict)
+
+    def facts(self) -> dict[str, Any]:
+        """For a manifest."""
+        warnings = reasons(self.history)
+        stopped = self.history[-1].get("stopped") if self.history else None
+        return (
+            {"history": self.history, "moved": self.moved, "drift": self.drift}
+            | ({"warnings": warnings} if warnings else {})
+            | ({"stopped": stopped} if stopped else {})
+        )
+
+
+def train_phase(
+    encoder: Encoder,
+    spec: PhaseSpec,
+    sides: Mapping[Kind, Side],
+    folder: Path,
+    seed: int,
+    *,
+    compact: bool,
+    precision: str,
+    lora: LoraSettings | None = None,
+) -> Trained:
+    """Trains ``encoder`` in place; going on from checkpoints in ``folder``.
+
+    Args:
+        sides: at least those that ``spec`` gives a weight.
+        compact: train on the rows of the embeddings that occur.
+        lora: train adapters in the place of what the (only) side's freeze leaves open, and merge them.
+
+    Raises:
+        ConfigError: a freeze that does not fit the encoder, or leaves adapters no place.
+        TrainingError: see `run_phase`.
+    """
+    chosen = {kind: sides[kind] for kind in spec.weights}
+    masked = next((side.masked for side in chosen.values() if side.masked is not None), None)
+    names = {kind: trainable_names(encoder.model, side.freeze) for kind, side in chosen.items()}
+    opens = {kind: unfreezing(encoder.model, side.freeze, PREFIX) for kind, side in chosen.items()}
+    if compact:
+        used = [ids for side in chosen.values() for ids in side.used]
+        _ = compact_masked(masked, used) if masked is not None else compact_embeddings(encoder.model, used)
+    before = {name: p.detach().clone() for name, p in encoder.model.named_parameters()}
+    adapters = None
+    if lora is not None:
+        if len(chosen) > 1 or any(opens.values()):
+            raise TrainingError("adapters are for a phase of one side, without gradual unfreezing")
+        (kind,) = chosen
+        adapters = add_adapters(encoder.model, lora, seed, names[kind])
+        names = {kind: adapter_names(encoder.model)}
+    parts = {
+        kind: side.build(frozenset(PREFIX + name for name in names[kind]), opens[kind]) for kind, side in chosen.items()
+    }
+    modules = {name: module for part in parts.values() for name, module in part.modules.items()}
+    model = nn.ModuleDict({"encoder": encoder.model, **modules})
+    phase = make_phase(
+        spec,
+        {kind: part.objectives for kind, part in parts.items()},
+        {kind: side.template for kind, side in chosen.items()},
+    )
+    watch = next((part.watch for part in parts.values() if part.watch is not None), None)
+    phase = replace(phase, watch=watch)
+    history = run_phase(model, phase, folder, seed, precision)
+    if adapters is not None:
+        merge_adapters(adapters)
+    moved, moves = moved_parameters(encoder.model, before), drift(encoder.model, before)
+    if compact:
+        factor = unused_row_factor(phase, PREFIX + embeddings_name(encoder.model), history)
+        _ = expand_masked(masked, factor) if masked is not None else expand_embeddings(encoder.model, factor)
+    return Trained(modules, history, moved, moves)
+
+
+def moved_parameters(model: nn.Module, before: Mapping[str, Tensor]) -> dict[str, float]:
+    """Root mean square change of every parameter that moved at all; what is not listed has kept every bit."""
+    moved = {}
+    for name, p in model.named_parameters():
+        change = p.detach() - before[name].to(p.device)
+        if bool(torch.any(change != 0)):
+            moved[name] = float(change.square().mean().sqrt())
+    return moved

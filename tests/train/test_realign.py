@@ -1,0 +1,207 @@
+"""Realignment as configurations ask for it: objectives and their sums, freezing, adapters, mixtures, both at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from xrealign.errors import ConfigError, TrainingError
+from xrealign.model.encoder import load_encoder
+from xrealign.tasks.task import Example
+from xrealign.train.finetune import FinetuneSettings, finetune, steps_of
+from xrealign.train.joint import joint
+from xrealign.train.objectives import OBJECTIVES
+from xrealign.train.realign import RealignSettings, realign
+
+SHORT = RealignSettings(steps=3, batch_size=4, learning_rate=1e-3, freeze="none", watch="off")
+SMALL = {"infoxlm": {"queue": 32}, "xlm_align": {"label_layer": 2}}
+LABELS = ["long", "short"]
+
+
+def short(**settings):
+    return dataclasses.replace(SHORT, **settings)
+
+
+@pytest.fixture
+def examples(aligned):
+    return [Example(text, LABELS[len(text) < 12], str(n)) for n, text in enumerate(aligned.src)]
+
+
+def weights(encoder):
+    return {name: p.detach().clone() for name, p in encoder.model.named_parameters()}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_trains_and_keeps_what_is_frozen(tiny_encoder, aligned, tmp_path, name):
+    before = weights(tiny_encoder)
+    layer = 3 if name in ("infoxlm", "transliteration") else None  # theirs is 8, of 4 blocks
+    settings = short(objective=name, layer=layer, settings=SMALL.get(name, {}), freeze="front", learning_rate=1e-2)
+    if name == "transliteration":
+        aligned = dataclasses.replace(
+            aligned, tgt=["свет" if n % 2 else "дверь" for n in range(len(aligned))],
+            tgt_spans=[np.array([[0, 4 + (n % 2 == 0)]], dtype=np.int32) for n in range(len(aligned))],
+        )  # fmt: skip
+    facts = realign(tiny_encoder, aligned, settings, tmp_path, seed=3)
+    assert [row["step"] for row in facts["history"]] == [3]
+    assert np.isfinite(facts["history"][0][name])
+    after = weights(tiny_encoder)
+    assert after.keys() == before.keys()
+    changed = {n for n in after if not torch.equal(after[n], before[n])}
+    assert changed == facts["moved"].keys()
+    assert all(not n.startswith(("embeddings.", "encoder.layer.0.", "encoder.layer.1.")) for n in changed)
+    # The distance to the first weights is smooth where training starts: nothing pulls yet.
+    assert changed or name == "parameter_drift"
+
+
+@pytest.mark.parametrize(
+    ("freeze", "moves", "stays"),
+    [
+        ("front", {"block 3", "block 4"}, {"embeddings", "block 1", "block 2"}),
+        ("back", {"embeddings", "block 1", "block 2"}, {"block 3", "block 4"}),
+        ("only blocks 2", {"block 2"}, {"embeddings", "block 1", "block 3", "block 4"}),
+        ("embeddings+blocks 4", {"block 1", "block 2", "block 3"}, {"embeddings", "block 4"}),
+    ],
+)
+def test_freezing_holds_in_every_architecture(any_tiny_encoder, aligned, tmp_path, freeze, moves, stays):
+    settings = short(freeze=freeze, objective="sentence", learning_rate=1e-2)
+    facts = realign(any_tiny_encoder, aligned, settings, tmp_path, seed=3)
+    drift = facts["drift"]
+    assert {part for part in moves if drift[part] > 0} == moves
+    assert {part for part in stays if drift[part] == 0} == stays
+
+
+def test_the_layer_read_is_the_last_that_moves(any_tiny_encoder, aligned, tmp_path):
+    facts = realign(any_tiny_encoder, aligned, short(layer=3, objective="sentence"), tmp_path, seed=3)
+    assert facts["layers"] == {"sentence": [3]}
+    assert facts["drift"]["block 3"] > 0
+    assert facts["drift"]["block 4"] == 0
+
+
+def test_gradual_unfreezing_opens_from_the_top(tiny_encoder, aligned, tmp_path):
+    facts = realign(tiny_encoder, aligned, short(freeze="gradual 2", steps=4), tmp_path, seed=3)
+    assert {part for part, share in facts["drift"].items() if share > 0} == {"block 3", "block 4"}
+
+
+def test_a_sum_of_objectives_has_a_column_each_and_weighs_them(tiny_encoder_folder, aligned, tmp_path):
+    both, words = (load_encoder(str(tiny_encoder_folder)) for _ in range(2))
+    sums = short(objective={"word": 1.0, "sentence": 0.5}, steps=1)
+    facts = realign(both, aligned, sums, tmp_path / "a", seed=3)
+    alone = realign(words, aligned, short(steps=1), tmp_path / "b", seed=3)
+    assert facts["history"][0]["word"] == alone["history"][0]["word"]
+    assert facts["history"][0]["sentence"] > 0
+    assert any(not torch.equal(a, b) for a, b in zip(both.model.parameters(), words.model.parameters(), strict=True))
+
+
+def test_adapters_leave_an_ordinary_encoder(tiny_encoder, aligned, tmp_path):
+    pytest.importorskip("peft")
+    before = weights(tiny_encoder)
+    settings = short(adapter="lora", lora={"rank": 2, "targets": "attention"}, freeze="front", learning_rate=1e-2)
+    facts = realign(tiny_encoder, aligned, settings, tmp_path, seed=3)
+    after = weights(tiny_encoder)
+    assert after.keys() == before.keys()
+    assert facts["moved"]
+    assert all(re.match(r"encoder\.layer\.[23]\.attention\..*weight$", name) for name in facts["moved"])
+    assert all(torch.equal(after[n], before[n]) for n in after if n not in facts["moved"])
+
+
+def test_without_links_an_objective_of_words_says_what_to_do(tiny_encoder, aligned, tmp_path):
+    none = [links[:0] for links in aligned.links]
+    with pytest.raises(TrainingError, match="found none at all"):
+        realign(tiny_encoder, dataclasses.replace(aligned, links=none), short(), tmp_path, seed=3)
+
+
+def test_a_companion_needs_a_head(tiny_encoder, aligned, tmp_path):
+    with pytest.raises(ConfigError, match="masked-language-model head"):
+        realign(tiny_encoder, aligned, short(objective={"word": 1.0, "mlm": 1.0}), tmp_path, seed=3)
+
+
+@pytest.mark.parametrize("freeze", ["none", "front"])
+def test_companions_train_beside_the_words(tiny_folders, aligned, tmp_path, freeze):
+    from transformers import AutoModelForMaskedLM, BertConfig
+
+    folder = tmp_path / "with-head"
+    tiny = load_encoder(str(tiny_folders("bert")))
+    model = AutoModelForMaskedLM.from_config(BertConfig.from_pretrained(tiny.folder))
+    model.save_pretrained(folder)
+    tiny.tokenizer.save_pretrained(folder)
+    encoder = load_encoder(str(folder))
+    rows = encoder.model.get_input_embeddings().weight.shape
+    settings = short(objective={"word": 1.0, "mlm": 0.5, "tlm": 0.5}, freeze=freeze, steps=12, watch="warn")
+    facts = realign(encoder, aligned, settings, tmp_path / "work", seed=3)
+    first, last = facts["history"][0], facts["history"][-1]
+    assert {"word", "mlm", "tlm"} <= first.keys()
+    assert all(np.isfinite(last[name]) for name in ("word", "mlm", "tlm"))
+    assert encoder.model.get_input_embeddings().weight.shape == rows
+    assert ("embeddings.word_embeddings.weight" in facts["moved"]) == (freeze == "none")
+    assert "random pair cosine" in first["watch"]
+
+
+def test_mixtures_are_counted_and_the_smallest_language_is_repeated(tiny_encoder, aligned, tmp_path):
+    uniform = realign(tiny_encoder, aligned, short(steps=30, batch_size=6), tmp_path / "a", seed=3)["drawn"]
+    assert uniform["tur_Latn"]["drawn"] > 30  # of 30 pairs
+    assert uniform["tur_Latn"]["distinct"] == 30
+    for counts in uniform.values():
+        assert counts["drawn"] == counts["distinct"] + counts["repeated"]
+    assert sum(counts["drawn"] for counts in uniform.values()) == 180
+    custom = short(steps=3, mixture="custom", mixture_weights={"swh_Latn": 0.0, "tur_Latn": 1.0})
+    drawn = realign(tiny_encoder, aligned, custom, tmp_path / "b", seed=3)["drawn"]
+    assert drawn["swh_Latn"]["drawn"] == 0
+    assert drawn["tur_Latn"]["drawn"] == 12
+
+
+@pytest.mark.parametrize("strategy", ["during", "alternating"])
+def test_both_at_once_keep_each_ones_freeze(tiny_encoder, aligned, examples, tmp_path, strategy):
+    finetuning = FinetuneSettings(steps=4, batch_size=4, freeze="only blocks 1", learning_rate=1e-2)
+    realigning = short(freeze="only blocks 3")
+    head, facts = joint(tiny_encoder, aligned, examples, LABELS, realigning, finetuning, tmp_path, 3, strategy=strategy)
+    assert {part for part, share in facts["drift"].items() if share > 0} == {"block 1", "block 3"}
+    assert facts["history"][-1]["step"] == {"during": 4, "alternating": 8}[strategy]
+    assert facts["pairs_drawn"] == 16  # as many batches as the task has
+    assert {"task", "word"} <= facts["history"][-1].keys()
+    assert head.linear.weight.shape == (2, 32)
+
+
+def test_in_joint_training_the_task_sees_what_it_sees_alone(tiny_encoder_folder, aligned, examples, tmp_path):
+    settings = FinetuneSettings(steps=1, batch_size=4)
+    alone, beside = (load_encoder(str(tiny_encoder_folder)) for _ in range(2))
+    head, facts = finetune(alone, examples, LABELS, settings, tmp_path / "a", 3)
+    other, told = joint(beside, aligned, examples, LABELS, short(), settings, tmp_path / "b", 3, weight=1e-12)
+    # Dropout is drawn for the phase by name, so only what comes before training is equal.
+    assert facts["examples"] == told["task"]["examples"]
+    assert head.linear.weight.shape == other.linear.weight.shape
+
+
+def test_joint_training_refuses_adapters_and_strategies_of_its_own(tiny_encoder, aligned, examples, tmp_path):
+    settings = FinetuneSettings(steps=1)
+    with pytest.raises(ConfigError, match="adapter = 'lora' is for realignment alone"):
+        joint(tiny_encoder, aligned, examples, LABELS, short(adapter="lora"), settings, tmp_path, 3)
+    with pytest.raises(ConfigError, match="never realigns and fine-tunes in one phase"):
+        joint(tiny_encoder, aligned, examples, LABELS, short(), settings, tmp_path, 3, strategy="before")
+
+
+def test_epochs_are_whole_passes():
+    assert steps_of(FinetuneSettings(steps=7), 100) == 7
+    assert steps_of(FinetuneSettings(steps=7, batch_size=32, epochs=2), 100) == 8
+    assert steps_of(FinetuneSettings(batch_size=50, epochs=3), 100) == 6
+
+
+def test_the_published_average_is_of_the_first_positions(tiny_encoder_folder, aligned, tmp_path):
+    losses = {}
+    for pooling in ("words", "published"):
+        encoder = load_encoder(str(tiny_encoder_folder))
+        settings = short(objective="sentence", sentence_pooling=pooling, steps=1)
+        losses[pooling] = realign(encoder, aligned, settings, tmp_path / pooling, seed=3)["history"][0]["sentence"]
+    assert losses["words"] != losses["published"]
+
+
+def test_a_broken_training_is_told_and_may_stop(tiny_encoder, aligned, tmp_path, capsys):
+    settings = short(objective="sentence", steps=40, learning_rate=0.3, watch="stop", clip=1.0)
+    facts = realign(tiny_encoder, aligned, settings, tmp_path, seed=3)
+    assert facts["stopped"]
+    assert facts["warnings"]
+    assert facts["history"][-1]["step"] < 40
+    assert facts["warnings"][0] in capsys.readouterr().err
