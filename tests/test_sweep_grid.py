@@ -135,6 +135,8 @@ def test_an_axis_cannot_be_overridden_unawares(read):
     with pytest.raises(ConfigError) as raised:
         read("[sweep]\nseed = [1]\n", "seed=3")
     assert raised.value.problems == ["--set seed=3: seed is an axis of the sweep; override sweep.seed instead"]
+    variants = '[[sweep.variant]]\nname = "none"\nset = { "realign.steps" = 0 }\n[[sweep.variant]]\nname = "usual"\n'
+    assert [cell.config.realign.steps for cell in read(variants, "realign.steps=3").cells] == [0, 3]
 
 
 def test_shared_stages_are_one_node_and_each_waits_for_its_inputs(read):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from dataclasses import dataclass
@@ -171,9 +172,16 @@ def folder_digest(folder: Path) -> str:
     for path in sorted(p for pattern in _WANTED for p in folder.glob(pattern)):
         if path.name == "xrealign.json":
             continue
-        with path.open("rb") as file:
-            total.update(f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+        known = path.stat()
+        total.update(f"{path.name}\0{_digest(path.absolute(), known.st_size, known.st_mtime_ns)}\n".encode())
     return total.hexdigest()
+
+
+@functools.lru_cache(maxsize=256)
+def _digest(path: Path, size: int, changed: int) -> str:
+    """sha256 of a file, read once for every size and time of change: a sweep asks for the same encoder in each cell."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def embeddings_name(model: Any) -> str:

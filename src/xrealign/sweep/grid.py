@@ -174,7 +174,7 @@ def _check_conflicts(axes: Mapping[str, list[Choice]], places: Mapping[str, str]
         for key in dict.fromkeys(key for choice in choices for key in choice.settings):
             if key in setters:
                 problems.append(f"{at(axis)}: {key} is set by the axis {setters[key]!r} too; which one should count?")
-            if key in places:
+            if key in places and all(key in choice.settings for choice in choices):  # it would never count
                 problems.append(f"{places[key]}: {key} is an axis of the sweep; override sweep.{key} instead")
             setters[key] = axis
 

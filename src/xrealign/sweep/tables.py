@@ -67,7 +67,7 @@ def summary_table(sweep: Sweep, found: Sequence[Variant], task: str, metric: str
             (
                 *variant.labels.values(),
                 seeds,
-                *(spread_text(scores, method) if method in scores.values else None for method in methods),
+                *(spread_text(scores, method) for method in methods),
                 changes[0],
                 paired_text(row.paired.get(BASELINE)),
                 *changes[1:],
