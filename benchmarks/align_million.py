@@ -1,10 +1,10 @@
 """A file of a million sentence pairs: memory over time, and the same bytes after being killed and gone on.
 
-    XREALIGN_DATA=FOLDER python benchmarks/align_million.py [--pairs 1000000] [--kills 3] [--layer 0]
+    XREALIGN_DATA=FOLDER python benchmarks/align_million.py [--pairs 1000000] [--kills 3] [--aligner dictionary]
 
-Sentences are those of Tatoeba in the data pack, repeated with a number in each so that no two lines are alike. Layer 0
-(the embeddings) keeps it to the machinery: reading, checking, tokenising, linking, writing, keeping account. The first
-run is left alone and its resident memory sampled; its slope is fitted over the second half, when all pools are full.
+Sentences are those of Tatoeba in the data pack, repeated with a number in each so that no two lines are alike. What is
+on trial is the machinery that all aligners share: reading, checking, linking, writing, keeping account. `argmax` is run
+at layer 0 (the embeddings), centred; `dictionary` with the pack's French one. The first run is left alone and its resident memory sampled; its slope is fitted over the second half, when all pools are full.
 The second is killed (SIGKILL) at random moments and given again until it ends. Prints a Markdown table.
 """
 
@@ -27,6 +27,7 @@ from xrealign.paths import data_folder
 
 PACK, PAIR = "tatoeba_laser.tar.xz", "fra"
 LONGEST = 15  # words
+DICTIONARY = Path("starter/dictionaries/xling_eval/eng-fra.test.tsv")
 
 
 def sentences(pack: Path) -> list[tuple[str, str]]:
@@ -64,7 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=1_000_000)
     parser.add_argument("--kills", type=int, default=3)
-    parser.add_argument("--layer", type=int, default=0)
+    parser.add_argument("--aligner", default="dictionary", choices=["dictionary", "argmax", "hmm-agreement"])
     options = parser.parse_args()
     data = data_folder()
     if data is None:
@@ -73,8 +74,9 @@ def main() -> None:
         folder = Path(name)
         source = folder / "pairs.tsv"
         write_pairs(source, sentences(data / "packs" / PACK), options.pairs)
-        command = [sys.executable, "-c", "from xrealign.cli import main; main()", "align", str(source),
-                   "--layer", str(options.layer), "--centre", "-o"]  # fmt: skip
+        more = {"argmax": ["--layer", "0", "--centre"], "dictionary": ["--dictionary", str(data / DICTIONARY)]}
+        command = [sys.executable, "-c", "from xrealign.cli import main; main()", "align", str(source), "--aligner",
+                   options.aligner, *more.get(options.aligner, []), "-o"]  # fmt: skip
 
         start = time.monotonic()
         samples = []
