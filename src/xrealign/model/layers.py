@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from xrealign.errors import ConfigError
@@ -17,6 +18,7 @@ from xrealign.model.freezing import Freeze, parse_freeze
 _ATTENTIONS = ("attention", "attn", "self_attn", "self_attention")
 # DeBERTa-v2: the norm of its relative positions and the convolution beside its first block feed the lower blocks.
 _BELOW_THE_BLOCKS = ("encoder.LayerNorm.", "encoder.conv.")
+_PLAIN_MASKS = ("bert", "camembert", "distilbert", "modernbert", "roberta", "xlm-roberta", "xlm-roberta-xl")
 _OUTPUTS: dict[type[nn.Module], int] = {}  # parts of the tuple that a kind of block returns, 0 where it is a tensor
 
 
@@ -62,7 +64,7 @@ def hidden_state(model: nn.Module, layer: int, inputs: dict[str, Tensor]) -> Ten
     """
     blocks = find_blocks(model)
     if layer == len(blocks):
-        state: Tensor = model(**inputs).last_hidden_state
+        state: Tensor = model(**_ready(model, inputs)).last_hidden_state
         return state
 
     def stop(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -70,12 +72,29 @@ def hidden_state(model: nn.Module, layer: int, inputs: dict[str, Tensor]) -> Ten
 
     handle = blocks[layer].register_forward_pre_hook(stop, with_kwargs=True)
     try:
-        model(**inputs)
+        model(**_ready(model, inputs))
     except _Reached as reached:
         return reached.state
     finally:
         handle.remove()
     raise ConfigError(f"{type(model).__name__} never ran its block {layer}: this kind of encoder is not supported")
+
+
+def _ready(model: nn.Module, inputs: dict[str, Tensor]) -> dict[str, Any]:
+    """Inputs with the mask as the attention wants it. transformers would else read the mask's values to see whether
+    any place is padded, and the host would wait for the device at every training step."""
+    config: Any = model.config
+    mask = inputs.get("attention_mask")
+    kind, attention = getattr(config, "model_type", ""), getattr(config, "_attn_implementation", "")
+    if mask is None or mask.dim() != 2 or attention != "sdpa" or kind not in _PLAIN_MASKS:
+        return inputs
+    width = mask.shape[1]
+    whole = mask.bool()[:, None, None, :].expand(-1, 1, width, width)
+    if kind != "modernbert":
+        return {**inputs, "attention_mask": whole}
+    place = torch.arange(width, device=mask.device)
+    near = (place[:, None] - place).abs() <= config.sliding_window
+    return {**inputs, "attention_mask": {"full_attention": whole, "sliding_attention": whole & near}}
 
 
 def hidden_states(model: nn.Module, layers: Iterable[int], inputs: dict[str, Tensor]) -> dict[int, Tensor]:

@@ -23,6 +23,7 @@ from xrealign.errors import ConfigError, TrainingError
 from xrealign.model.layers import only_train
 from xrealign.progress import say, track
 from xrealign.train.checkpoint import load_checkpoint, save_checkpoint
+from xrealign.train.distributed import average, average_gradients, gathered_backward, in_turn, ranks
 from xrealign.train.guards import Row, make_row, not_finite, skipped_steps, stop_after_three
 from xrealign.train.micro import Pieces, cached_backward
 from xrealign.train.seeds import seed_torch
@@ -51,6 +52,9 @@ class Objective:
         trainable_at: what it reaches at one of its steps, for gradual unfreezing.
         pieces: the same loss taken apart, so that a batch that does not fit into the memory can be divided.
         items: what the batch of a step was made of (ids of pairs, say), for messages.
+
+    Of several processes (torchrun), all get the whole batch and share it if ``pieces`` tells its ``rows``; otherwise
+    each computes the loss of what ``batch`` gives it (see `xrealign.train.streams.rank_plan`), and the mean counts.
     """
 
     name: str
@@ -168,17 +172,22 @@ def run_phase(model: nn.Module, phase: Phase, folder: Path, seed: int, precision
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     if not parameters:
         raise TrainingError(f"{phase.name}: there is nothing to train: all weights are frozen and no head is on top")
-    start, history = load_checkpoint(folder, model, optimizer)
+    rank, count = ranks()
+    start, history = in_turn(lambda: load_checkpoint(folder, model, optimizer))
     parts = dict(history[-1].get("parts", {})) if history else {}
     before = history[0].get("watch at start") if history else take(phase.watch, model) if phase.watch else None
     losses = torch.zeros(LOG_EVERY, len(phase.objectives) + 1, device=device)
     since = start
     model.train()
-    for step in track(range(start, phase.steps), phase.name, total=phase.steps, done=start):
+    steps = range(start, phase.steps)
+    for step in track(steps, phase.name, total=phase.steps, done=start) if rank == 0 else steps:
         rate = rate_at(phase, step)
         for group in optimizer.param_groups:
             group["lr"] = rate * group["multiple"]
         found = _all_gradients(model, phase, step, seed, accelerator, parts)
+        if count > 1 and found:
+            average_gradients(parameters)
+            found = dict(zip(found, average(torch.stack([loss.float() for loss in found.values()])), strict=True))
         gradients = [p.grad for p in parameters if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         if phase.clip is not None:
@@ -205,7 +214,7 @@ def run_phase(model: nn.Module, phase: Phase, folder: Path, seed: int, precision
             since = done
             if "stopped" in row:
                 break
-        if done % phase.checkpoint_every == 0 and done < phase.steps:
+        if done % phase.checkpoint_every == 0 and done < phase.steps and rank == 0:
             save_checkpoint(folder, done, model, optimizer, history)
     model.eval()
     only_train(model, learning)
@@ -225,6 +234,8 @@ def _all_gradients(
             try:
                 found[place] = _gradient(model, phase, objective, step, seed, accelerator, parts.get(objective.name, 1))
             except torch.OutOfMemoryError:
+                if ranks()[1] > 1:
+                    raise  # the others would wait for this process for ever; torchrun ends them
                 failed = objective  # what is begun again below must find the memory free of this attempt
                 break
         if failed is None:
@@ -256,7 +267,18 @@ def _gradient(
             reseed=lambda part: seed_torch(seed, *names, part),
             context=accelerator.autocast,
         )
-    seed_torch(seed, *names)
+    rank, count = ranks()
+    if count > 1 and objective.pieces is not None and objective.pieces.rows is not None:
+        return gathered_backward(
+            model,
+            batch,
+            objective.pieces,
+            device=accelerator.device,
+            weight=objective.weight,
+            reseed=lambda part: seed_torch(seed, *names, part),
+            context=accelerator.autocast,
+        )
+    seed_torch(seed, *names, *((rank,) if rank else ()))
     batch = batch.to(accelerator.device)
     with accelerator.autocast():
         loss = objective.loss(model, batch)

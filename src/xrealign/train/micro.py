@@ -29,11 +29,14 @@ class Pieces:
         split: a batch, on the host, into at most so many parts, in order.
         encode: the vectors of a part, or several tensors of them; the parts' are joined along the first dimension.
         loss: a scalar from the vectors of all parts and the whole batch. Parameters it uses itself learn too.
+        rows: how many rows of each tensor ``encode`` makes of a part; several processes can then share a batch
+            (`xrealign.train.distributed`).
     """
 
     split: Callable[[Any, int], Sequence[Any]]
     encode: Callable[[nn.Module, Any], Vectors]
     loss: Callable[[nn.Module, Vectors, Any], Tensor]
+    rows: Callable[[Any], int] | None = None
 
 
 def undivided(pieces: Pieces) -> Callable[[nn.Module, Any], Tensor]:

@@ -117,9 +117,19 @@ class RealignObjective:
     def encode(self, model: nn.Module, texts: TextBatch) -> Vectors:
         """Vectors of some sentences or their words, by row, as many tensors as the objective compares."""
         encoder: nn.Module = model["encoder"]  # type: ignore[index]
+        return self.encode_states(hidden_states(encoder, self.layers, texts.inputs), texts, encoder)
+
+    def encode_states(self, states: Mapping[int, Tensor], texts: TextBatch, encoder: nn.Module) -> Vectors:
+        """What `encode` makes, from the states of ``layers``."""
         encode, _ = self._halves()
-        states = hidden_states(encoder, self.layers, texts.inputs)
         return encode(Reading(states, texts, encoder), self.heads, self.settings)
+
+    def rows(self, texts: TextBatch) -> int:
+        """How many rows `encode` makes of some sentences: one a word, or one a sentence."""
+        encode, _ = self._halves()
+        either = encode is of.encode_either and self.settings.compared == "words"
+        words = either or encode in (of.encode_words, of.encode_with_initial)
+        return len(texts.word) if words else len(texts.inputs["input_ids"])
 
     def compare(self, model: nn.Module, vectors: Vectors | Tensor, batch: PairBatch) -> Tensor:
         """The loss from the vectors of all sentences of the batch."""

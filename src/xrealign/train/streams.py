@@ -184,7 +184,7 @@ class PairStream:
         links = [self.links[row] for row in rows]
         pair = np.repeat(np.arange(len(rows)), [len(part) for part in links])
         flat = np.concatenate([*links, np.zeros((0, 2), dtype=np.int32)]).astype(np.int64)
-        src_words = int((texts.sentence < len(rows)).sum())
+        src_words = int((texts.sentence.numpy() < len(rows)).sum())
         left, left_found = _word_rows(texts, pair, flat[:, 0])
         right, right_found = _word_rows(texts, pair + len(rows), flat[:, 1])
         both = left_found & right_found  # a word that truncation cut off has no row

@@ -1,0 +1,157 @@
+"""A step of ours: it waits for nothing, and computes what the published step computes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from xrealign.model.encoder import load_encoder
+from xrealign.model.layers import hidden_state, hidden_states, trainable_names
+from xrealign.model.words import encode_texts, make_batch
+from xrealign.train.front_cache import FrontCache, front_loss, front_stream
+from xrealign.train.loop import Objective, Phase, run_phase
+from xrealign.train.objective_settings import ObjectiveSettings
+from xrealign.train.objectives import make_objective
+from xrealign.train.streams import PairStream, padding_efficiency, plan_steps
+
+WAITS = {"_local_scalar_dense", "is_nonzero", "nonzero", "equal", "item", "masked_select"}
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+class Waits(TorchDispatchMode):
+    """What makes the host wait for a device."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+        self.calls = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.calls += 1
+        name = function.overloadpacket.__name__
+        by_mask = name.startswith("index") and any(
+            isinstance(i, torch.Tensor) and i.dtype == torch.bool
+            for group in args[1:]
+            if isinstance(group, list)
+            for i in group
+        )
+        if name in WAITS or by_mask:
+            self.found.append(name)
+        return function(*args, **(kwargs or {}))
+
+
+def pair_stream(encoder, aligned, steps, batch=4):
+    src = encode_texts(encoder.tokenizer, aligned.src, 48, aligned.src_spans)
+    tgt = encode_texts(encoder.tokenizer, aligned.tgt, 48, aligned.tgt_spans)
+    plan = plan_steps([0] * len(src), np.maximum(src.lengths, tgt.lengths), steps, batch, 1, "realign")
+    return PairStream(src, tgt, list(aligned.links), plan, encoder.tokenizer.pad_token_id)
+
+
+def run(encoder, stream, folder, name, cached=False, freeze="front"):
+    objective = make_objective(name, ObjectiveSettings(), encoder.model, 0)
+    model = nn.ModuleDict({"encoder": encoder.model, "heads": objective.heads})
+    learning = frozenset(f"encoder.{n}" for n in trainable_names(encoder.model, freeze))
+    learning |= {n for n, _ in model.named_parameters() if n.startswith("heads.")}
+    batches, loss = stream, objective.loss
+    if cached:
+        cache = FrontCache(encoder.model, 2, folder / "front", 1 << 30, encoder.tokenizer.pad_token_id)
+        batches, loss = front_stream(stream, cache), front_loss(objective, cache)
+    objectives = (Objective(name, batches, loss, learning),)
+    phase = Phase("realign", len(stream.plan), 1e-4, objectives, "linear", 0.1, 0.01, clip=1.0)
+    with Waits() as waits:
+        run_phase(model, phase, folder, 0)
+    return waits
+
+
+def test_no_step_of_any_architecture_waits(any_tiny_encoder, aligned, tmp_path):
+    """Guards, clipping, schedule, history and all, through the loop, from the first step to the last."""
+    waits = run(any_tiny_encoder, pair_stream(any_tiny_encoder, aligned, 11), tmp_path, "word")
+    assert waits.calls > 11 * 100
+    assert waits.found == []
+
+
+@pytest.mark.parametrize("name", ["sentence", "cka", "transport", "ranking", "l2"])
+def test_no_step_of_any_objective_waits(tiny_encoder, aligned, tmp_path, name):
+    assert run(tiny_encoder, pair_stream(tiny_encoder, aligned, 2), tmp_path, name).found == []
+
+
+def test_no_step_from_cached_states_waits(tiny_encoder, aligned, tmp_path):
+    assert run(tiny_encoder, pair_stream(tiny_encoder, aligned, 3), tmp_path, "word", cached=True).found == []
+
+
+def test_waits_are_seen():
+    with Waits() as waits:
+        x = torch.ones(3)
+        x.sum().item()
+        bool(x[0] > 0)
+        x[x > 0]
+    assert len(waits.found) >= 3
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_no_step_waits(tiny_encoder, aligned, tmp_path):
+    """CUDA itself raises where the host would wait, between two lines of the history."""
+    stream = pair_stream(tiny_encoder, aligned, 9)
+    objective = make_objective("word", ObjectiveSettings(), tiny_encoder.model, 0)
+    model = nn.ModuleDict({"encoder": tiny_encoder.model, "heads": objective.heads})
+    learning = frozenset(n for n, _ in model.named_parameters())
+
+    def watched(step):
+        torch.cuda.set_sync_debug_mode("error" if step < 8 else "default")
+        return stream(step)
+
+    try:
+        run_phase(
+            model, Phase("realign", 9, 1e-4, (Objective("word", watched, objective.loss, learning),)), tmp_path, 0
+        )
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_a_mask_made_here_gives_the_states_of_transformers_own(any_tiny_encoder, udhr_lines):
+    model, tokenizer = any_tiny_encoder.model, any_tiny_encoder.tokenizer
+    texts = encode_texts(tokenizer, [lines[n] for lines in udhr_lines.values() for n in (0, 3)], 48)
+    batch = make_batch([(texts, np.arange(len(texts)))], tokenizer.pad_token_id)
+    inside = batch.inputs["attention_mask"].bool()
+    assert not bool(inside.all())
+    expected = model(**batch.inputs, output_hidden_states=True).hidden_states
+    for layer, state in hidden_states(model, range(any_tiny_encoder.layers + 1), batch.inputs).items():
+        assert torch.allclose(state[inside], expected[layer][inside], atol=1e-6), layer
+    with torch.no_grad():
+        assert torch.allclose(hidden_state(model, 2, batch.inputs)[inside], expected[2][inside], atol=1e-6)
+
+
+def test_the_published_step_computes_the_same_loss(tiny_folders, aligned):
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        from published_step import published_batch, published_loss
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+    encoder = load_encoder(str(tiny_folders("xlm-roberta")))
+    stream = pair_stream(encoder, aligned, 3)
+    objective = make_objective("word", ObjectiveSettings(pooling="first"), encoder.model, 0)
+    model = nn.ModuleDict({"encoder": encoder.model, "heads": objective.heads}).eval()
+    theirs = nn.ModuleDict({"encoder": encoder.model, "projection": objective.heads["projection"]})
+    for step in range(3):
+        batch = stream(step)
+        assert len(batch.links) > 4
+        found, expected = objective.loss(model, batch), published_loss(theirs, published_batch(batch), encoder.layers)
+        assert found.item() == pytest.approx(expected.item(), abs=1e-5)
+        with Waits() as waits:
+            published_loss(theirs, published_batch(batch), encoder.layers)
+        assert len(waits.found) > 3 * len(batch.texts.word)
+
+
+def test_little_of_a_batch_is_padding():
+    """Lengths as those of a bitext: each side's scattered around the other's by a tenth."""
+    draw = np.random.default_rng(0)
+    src = draw.integers(8, 60, 4000)
+    tgt = np.clip(np.round(src * draw.normal(1.0, 0.05, 4000)), 4, 96).astype(int)
+    plan = plan_steps([0] * 4000, np.maximum(src, tgt), 200, 16, 1, "realign")
+    assert padding_efficiency(src, tgt, plan) >= 0.95
