@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from xrealign.model.words import encode_texts, make_batch, pool_words
 from xrealign.segment import spans_by_blanks
@@ -86,6 +87,9 @@ def test_pointer_scores_are_products_of_query_and_key():
     torch.manual_seed(0)
     pointer = Pointer(6, 0, 0).double()
     src, tgt = torch.randn(2, 3, 6).double(), torch.randn(2, 4, 6).double()
+    torch.testing.assert_close(pointer(src, tgt), src @ tgt.transpose(1, 2) / math.sqrt(6))
+    for parameter in pointer.parameters():
+        nn.init.normal_(parameter)
     scores = pointer(src, tgt)
     for b, i, j in np.ndindex(2, 3, 4):
         q = pointer.query.weight @ src[b, i] + pointer.query.bias

@@ -1,4 +1,4 @@
-"""Every objective lowers its own held-out loss on the starter encoder: the benchmark's cases, in fewer steps."""
+"""Every objective lowers its own held-out loss on the starter encoder: the benchmark's cases, within 50 steps."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ def texts(starter):
 
 @pytest.mark.parametrize("case", BENCHMARK.CASES, ids=lambda case: case.label)
 def test_held_out_loss_falls(texts, case):
-    found = BENCHMARK.try_out(case, *BENCHMARK.pairs_of(case, *texts), steps=25)
-    assert found["after"][0] < 0.98 * found["before"][0]
+    found = BENCHMARK.try_out(case, *BENCHMARK.pairs_of(case, *texts), steps=50)
+    assert found["after"][0] < 0.97 * found["before"][0]

@@ -4,7 +4,8 @@ Chi et al. 2021, arXiv 2106.06381, section 3: links are labelled by the encoder 
 words are masked, and a pointer network finds the translation of each masked word (3.2, eq. 7 to 9). Departures: what
 is masked, linked and pointed at are words, not subwords; links are mutual argmaxes of the transport plan, without the
 paper's further rounds; costs are 1 − cosine, scaled for each pair; each sentence keeps the special subwords the
-tokenizer gives it.
+tokenizer gives it; the pointer begins as the identity, so that a word points at what is like it (the authors' program
+begins at random, or has no projection at all).
 
 *Shapes:* B pairs, S = 2B sentences, T subwords, W words of the batch, I and J words of a side, padded, D dims.
 """
@@ -35,6 +36,9 @@ class Pointer(nn.Module):
         self.mask_id, self.pad_id = mask_id, pad_id
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
+        for linear in (self.query, self.key):
+            nn.init.eye_(linear.weight)
+            nn.init.zeros_(linear.bias)
 
     def forward(self, asked: Tensor, others: Tensor) -> Tensor:
         """*Shape:* (B, I, D), (B, J, D) → (B, I, J), float32"""
