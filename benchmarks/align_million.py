@@ -5,7 +5,8 @@
 Sentences are those of Tatoeba in the data pack, repeated with a number in each so that no two lines are alike. What is
 on trial is the machinery that all aligners share: reading, checking, linking, writing, keeping account. `argmax` is run
 at layer 0 (the embeddings), centred; `dictionary` with the pack's French one. The first run is left alone and its
-resident memory sampled; its slope is fitted over the second half, when all pools are full. The second is killed (SIGKILL) at random moments and given again until it ends. Prints a Markdown table.
+resident memory sampled; its slope is fitted over the second half, when all pools are full. The second is killed
+(SIGKILL) at random moments and given again until it ends. Prints a Markdown table.
 """
 
 from __future__ import annotations
