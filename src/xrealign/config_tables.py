@@ -217,6 +217,9 @@ class RealignTable(_Training):
     adapter: Literal["none", "lora"] = "none"
     """Train low-rank adapters, merged at the end, in the place of the weights."""
     lora: LoraTable = LoraTable()
+    front_cache: Annotated[float, Field(ge=0)] = 0.0
+    """GiB of the user's cache for the states of a frozen front: computed once, read by every later epoch, seed and
+    subset; its dropout is then off. 0: no cache."""
     watch: Literal["warn", "stop", "off"] = "warn"
     """Of collapse and forgetting: say it, or end the phase there."""
     mixture: Literal["uniform", "proportional", "temperature", "custom"] = "uniform"

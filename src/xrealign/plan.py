@@ -142,7 +142,7 @@ def _add_training(
     realign, attention = config.realign, {"seed": config.seed, "attention": config.encoder.attention}
     strategy = "none" if method == BASELINE else realign.strategy
     last: str | None = None
-    own = _without(dump["realign"], *_OF_STRATEGIES)
+    own = _without(dump["realign"], *_OF_STRATEGIES) | {"front_cache": realign.front_cache > 0}  # its size is no result
     for spec in plan_phases(strategy, config.finetune.steps, realign.steps, realign.weight, realign.every):
         before = {"encoder": inputs["encoder"] if last is None else plan.stages[last].fingerprint}
         if spec.name == "realign":
@@ -241,6 +241,13 @@ def _realign_problems(config: Config, blocks: int | None) -> list[str]:
             problems.append(f"realign.adapter = 'lora' is for strategy = 'before' or 'after', not {table.strategy!r}")
         if table.freeze.split()[:1] == ["gradual"]:
             problems.append(f"realign.adapter = 'lora' does not go with freeze = {table.freeze!r}")
+    if table.front_cache:
+        if table.strategy not in ("before", "after"):
+            problems.append(f"realign.front_cache is for strategy = 'before' or 'after', not {table.strategy!r}")
+        if table.freeze.split()[:1] in (["none"], ["gradual"], ["back"]):
+            problems.append(
+                f"realign.front_cache needs a front that stays, such as freeze = 'front', not {table.freeze!r}"
+            )
     if config.corpus.filter is not None:
         rules = {name: getattr(config.corpus.filter, name) for name in stages.RULES}
         problems += _problems("corpus.filter: ", check_rules, PairRules(**rules))

@@ -205,3 +205,26 @@ def test_a_broken_training_is_told_and_may_stop(tiny_encoder, aligned, tmp_path,
     assert facts["warnings"]
     assert facts["history"][-1]["step"] < 40
     assert facts["warnings"][0] in capsys.readouterr().err
+
+
+def test_a_cached_front_is_read_by_other_seeds_and_moves_what_it_would(tiny_folders, aligned, tmp_path, monkeypatch):
+    monkeypatch.setenv("XREALIGN_CACHE", str(tmp_path / "cache"))
+    cached = short(freeze="front", front_cache=0.1, objective={"word": 1.0, "sentence": 0.5}, steps=12)
+    facts = {}
+    for seed in (3, 4):
+        facts[seed] = realign(load_encoder(str(tiny_folders("bert"))), aligned, cached, tmp_path / f"{seed}", seed)
+        assert {part for part, share in facts[seed]["drift"].items() if share > 0} == {"block 3", "block 4"}
+    assert list((tmp_path / "cache" / "states").glob("*/table-*/states.npy"))
+    plain = dataclasses.replace(cached, front_cache=0.0)
+    without = realign(load_encoder(str(tiny_folders("bert"))), aligned, plain, tmp_path / "plain", 3)
+    assert facts[3]["moved"].keys() == without["moved"].keys()
+    for name in ("word", "sentence"):  # the same batches; only the front's dropout is gone
+        assert facts[3]["history"][0][name] == pytest.approx(without["history"][0][name], rel=0.2)
+
+
+def test_a_cache_without_a_front_is_refused(tiny_encoder, aligned, examples, tmp_path):
+    with pytest.raises(ConfigError, match="freeze the embeddings"):
+        realign(tiny_encoder, aligned, short(front_cache=0.1, freeze="none"), tmp_path, seed=3)
+    settings = FinetuneSettings(steps=1)
+    with pytest.raises(ConfigError, match="front_cache is for realignment alone"):
+        joint(tiny_encoder, aligned, examples, LABELS, short(front_cache=0.1), settings, tmp_path, 3)

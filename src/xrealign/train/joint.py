@@ -50,6 +50,8 @@ def joint(
     """
     if realigning.adapter != "none":
         raise ConfigError(f"adapter = {realigning.adapter!r} is for realignment alone, not for strategy = {strategy!r}")
+    if realigning.front_cache:
+        raise ConfigError(f"front_cache is for realignment alone, where the front stays, not for {strategy!r}")
     steps = steps_of(finetuning, len(examples))
     specs = [spec for spec in plan_phases(strategy, steps, 0, weight, every) if len(spec.weights) == 2]
     if not specs:

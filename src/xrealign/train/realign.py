@@ -7,19 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from xrealign.align.aligned import AlignedTexts
 from xrealign.errors import TrainingError
 from xrealign.model.encoder import Encoder
-from xrealign.model.layers import hidden_state
+from xrealign.model.layers import hidden_state, resolve_layer
 from xrealign.model.words import make_batch, pool_sentences
+from xrealign.paths import cache_folder
+from xrealign.train.front_cache import FrontCache, front_loss, front_pieces, front_stream, frozen_layers
 from xrealign.train.loop import Objective, Phase
 from xrealign.train.lora import LoraSettings
 from xrealign.train.masked import MaskedStream, MaskSettings, TranslationStream, masked_loss, pair_form, subwords_of
 from xrealign.train.masked_head import masked_model
 from xrealign.train.micro import Pieces, split_batch
-from xrealign.train.objectives import RealignObjective, make_objective
+from xrealign.train.objectives import OBJECTIVES, RealignObjective, make_objective
 from xrealign.train.pairs import Pairs, encode_pairs, romanise_pairs
 from xrealign.train.realign_settings import COMPANIONS, MASKING, RealignSettings, check_weights
 from xrealign.train.session import Opens, Part, Side, Trained, moved_parameters, train_phase
@@ -95,7 +98,7 @@ def realign_side(
     def build(learning: frozenset[str], opens: Opens | None) -> Part:
         names = frozenset(name.removeprefix("encoder.") for name in learning)
         heads: dict[str, nn.ModuleDict] = {}
-        objectives = []
+        objectives, cache = [], None
         for name, weight in weights.items():
             if name in COMPANIONS:
                 objectives.append(_companion(name, weight, encoder, translated, learning, opens, masked, used, seed))
@@ -111,7 +114,9 @@ def realign_side(
                 )
             heads[name] = made.heads
             read_layers[name] = list(made.layers)
-            objectives.append(_objective(made, weight, encoder, pairs, learning, opens))
+            if settings.front_cache and made.layers and cache is None:
+                cache = _front_cache(encoder, translated, names, settings)
+            objectives.append(_objective(made, weight, encoder, pairs, learning, opens, cache if made.layers else None))
         modules: dict[str, nn.Module] = {"heads": nn.ModuleDict(heads)} | ({MLM: masked} if masked is not None else {})
         return Part(tuple(objectives), modules, _watch(encoder, translated, settings, steps, read_layers, control))
 
@@ -137,18 +142,40 @@ def _with(names: frozenset[str], opens: Opens | None) -> Opens | None:
     return None if opens is None else (lambda step: opens(step) | names)
 
 
+def _front_cache(encoder: Encoder, pairs: Pairs, learning: frozenset[str], settings: RealignSettings) -> FrontCache:
+    """States below everything that learns, in the user's cache, where other seeds and subsets find them."""
+    pad = encoder.tokenizer.pad_token_id
+    frozen = frozen_layers(encoder.model, learning, make_batch([(pairs.src, np.array([0]))], pad).inputs)
+    layer = min(frozen, encoder.layers - 1)
+    for name in settings.weights:
+        told = settings.objective_settings(name).layers if name in OBJECTIVES else None
+        read = told if told is not None else (OBJECTIVES[name].own.layers or () if name in OBJECTIVES else ())
+        layer = min([layer, *(resolve_layer(one, encoder.layers) for one in read)])
+    room = int(settings.front_cache * 2**30)
+    device = torch.device("cuda") if torch.cuda.is_available() else None
+    return FrontCache(encoder.model, layer, cache_folder() / "states", room, pad, device=device)
+
+
 def _objective(
-    made: RealignObjective, weight: float, encoder: Encoder, pairs: Pairs, learning: frozenset[str], opens: Opens | None
+    made: RealignObjective,
+    weight: float,
+    encoder: Encoder,
+    pairs: Pairs,
+    learning: frozenset[str],
+    opens: Opens | None,
+    cache: FrontCache | None,
 ) -> Objective:
     heads = frozenset(f"heads.{made.name}.{name}" for name, _ in made.heads.named_parameters())
+    stream = pairs.stream(encoder.tokenizer.pad_token_id)
+    pieces = Pieces(split_batch, made.encode, made.compare, made.rows) if made.divisible else None
     return Objective(
         made.name,
-        pairs.stream(encoder.tokenizer.pad_token_id),
-        made.loss,
+        stream if cache is None else front_stream(stream, cache),
+        made.loss if cache is None else front_loss(made, cache),
         learning | heads,
         weight,
         trainable_at=_with(heads, opens),
-        pieces=Pieces(split_batch, made.encode, made.compare) if made.divisible else None,
+        pieces=pieces if cache is None else front_pieces(made, cache),
         items=lambda step: [f"{pairs.languages[row]} {pairs.ids[row]}" for row in pairs.plan[step]],
     )
 

@@ -22,6 +22,7 @@ class RealignSettings:
         objective: a name, or several with their weights.
         settings: further fields of `ObjectiveSettings`.
         lora: fields of `LoraSettings`, for ``adapter = "lora"``.
+        front_cache: GiB of the user's cache for states of a frozen front, whose dropout is then off; 0 for none.
         layer: one layer; ``layers`` several.
     """
 
@@ -42,6 +43,7 @@ class RealignSettings:
     freeze: str = "front"
     adapter: Literal["none", "lora"] = "none"
     lora: Mapping[str, Any] = field(default_factory=dict)
+    front_cache: float = 0.0
     watch: Literal["warn", "stop", "off"] = "warn"
     mixture: str = "uniform"
     mixture_temperature: float = 5.0
