@@ -78,7 +78,8 @@ def write(udhr_lines, tiny_encoder_folder):
 def sweep(folder: Path, *arguments: str, **environment: str):
     return subprocess.run(
         [*XREALIGN, "sweep", "grid.toml", *arguments],
-        cwd=folder, capture_output=True, text=True, encoding="utf-8", timeout=500, env=os.environ | ONE_THREAD | environment,
+        cwd=folder, capture_output=True, text=True, encoding="utf-8", timeout=500,
+        env=os.environ | ONE_THREAD | environment,
     )  # fmt: skip
 
 
