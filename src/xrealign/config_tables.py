@@ -227,6 +227,8 @@ class RealignTable(_Training):
     mixture_temperature: Annotated[float, Field(gt=0)] = 5.0
     mixture_weights: dict[LanguageTag, Annotated[float, Field(ge=0)]] | None = None
     """Of ``custom``."""
+    code_switch: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Probability of each linked word or phrase of the source to be replaced by its translation."""
     schedule: Literal["constant", "linear"] = "constant"
     warmup: Share = 0.0
     clip: Annotated[float, Field(gt=0)] | None = None

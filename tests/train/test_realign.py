@@ -228,3 +228,23 @@ def test_a_cache_without_a_front_is_refused(tiny_encoder, aligned, examples, tmp
     settings = FinetuneSettings(steps=1)
     with pytest.raises(ConfigError, match="front_cache is for realignment alone"):
         joint(tiny_encoder, aligned, examples, LABELS, short(front_cache=0.1), settings, tmp_path, 3)
+
+
+def test_linked_words_are_switched_and_links_go_with_them(tiny_encoder, aligned, tmp_path):
+    from xrealign.train.pairs import switch_sources
+
+    every, counts = switch_sources(aligned, 1.0, seed=3)
+    assert counts["switched units"] == counts["units"] > len(aligned)
+    for row in range(len(aligned)):
+        words, others = (
+            [text[a:b] for a, b in spans.tolist()]
+            for text, spans in ((every.src[row], every.src_spans[row]), (aligned.tgt[row], aligned.tgt_spans[row]))
+        )
+        # All links run in order, one to one: a switched word is the word it is linked to.
+        assert [words[i] for i, _ in every.links[row]] == [others[j] for _, j in every.links[row]]
+        assert len(words) == len(aligned.src_spans[row])
+    none, _ = switch_sources(aligned, 0.0, seed=3)
+    assert none.src == list(aligned.src)
+    facts = realign(tiny_encoder, aligned, short(code_switch=0.5), tmp_path / "a", seed=3)
+    assert 0 < facts["switched"]["switched units"] < facts["switched"]["units"]
+    assert "switched" not in realign(tiny_encoder, aligned, short(code_switch=0.5), tmp_path / "b", 3, control=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from xrealign.align.transliterated import romanised_pairs
 from xrealign.errors import TrainingError
 from xrealign.model.encoder import Encoder
 from xrealign.model.words import EncodedTexts, encode_texts
+from xrealign.train.codeswitch import SwitchSettings, link_units, switch_sentences, switched_links
 from xrealign.train.mixture import drawn_counts, mixture_shares
 from xrealign.train.realign_settings import RealignSettings
 from xrealign.train.streams import PairStream, padding_efficiency, plan_steps
@@ -30,6 +31,7 @@ class Pairs:
         plan: pairs of every step. *Shape:* (steps, batch)
         ids, languages: of each pair.
         dropped: pairs left out, by reason.
+        switched: of code-switching, counts of `xrealign.train.codeswitch.switch_sentences`.
     """
 
     src: EncodedTexts
@@ -38,7 +40,8 @@ class Pairs:
     plan: Array
     ids: Sequence[str]
     languages: Sequence[str]
-    dropped: Counter[str]
+    dropped: Counter[str] = field(default_factory=Counter)
+    switched: Counter[str] = field(default_factory=Counter)
 
     def stream(self, pad: int) -> PairStream:
         """Their batches."""
@@ -46,7 +49,7 @@ class Pairs:
 
     def facts(self) -> dict[str, Any]:
         """For a manifest; ``drawn`` has distinct and repeated pairs of each language."""
-        return {
+        found: dict[str, Any] = {
             "pairs": len(self.ids),
             "distinct_pairs_used": len(np.unique(self.plan)),
             "pairs_drawn": int(self.plan.size),
@@ -54,7 +57,9 @@ class Pairs:
             "links": int(sum(len(part) for part in self.links)),
             "cut_words": self.src.cut_words + self.tgt.cut_words,
             "padding_efficiency": round(padding_efficiency(self.src.lengths, self.tgt.lengths, self.plan), 3),
-        } | ({"left_out": dict(self.dropped)} if self.dropped else {})
+        }
+        found |= {"left_out": dict(self.dropped)} if self.dropped else {}
+        return found | ({"switched": dict(self.switched)} if self.switched else {})
 
 
 def encode_pairs(
@@ -70,6 +75,9 @@ def encode_pairs(
         ConfigError: the mixture does not fit the languages.
         TrainingError: there are no pairs.
     """
+    switched: Counter[str] = Counter()
+    if settings.code_switch and not control:  # the control must not see a word of the other language
+        aligned, switched = switch_sources(aligned, settings.code_switch, seed)
     src = encode_texts(encoder.tokenizer, aligned.src, settings.max_length, aligned.src_spans)
     links = list(aligned.links)
     if control:
@@ -92,7 +100,31 @@ def encode_pairs(
         "realign",
         None if settings.mixture == "uniform" else [shares[name] for name in names.tolist()],
     )
-    return Pairs(src, tgt, links, plan, aligned.ids, aligned.languages, Counter())
+    return Pairs(src, tgt, links, plan, aligned.ids, aligned.languages, switched=switched)
+
+
+def switch_sources(aligned: AlignedTexts, probability: float, seed: int) -> tuple[AlignedTexts, Counter[str]]:
+    """The bitext with linked words and phrases of the source sentences replaced by what they are linked to, each with
+    this probability; and counts of what there was to switch and what was switched.
+
+    Words of a sentence with a switch are joined by single blanks; other sentences stay as they are. Links stay with
+    the words, switched ones among them.
+    """
+    src, spans, links = list(aligned.src), list(aligned.src_spans), list(aligned.links)
+    counts: Counter[str] = Counter()
+    for row, tag in enumerate(aligned.languages):
+        words = _words(aligned.src[row], aligned.src_spans[row])
+        units, groups = link_units(words, _words(aligned.tgt[row], aligned.tgt_spans[row]), aligned.links[row], tag)
+        (made,), done = switch_sentences([words], [units], SwitchSettings(probability), seed, tag, aligned.ids[row])
+        counts += done + Counter({"groups with a gap": groups["groups with a gap"]})
+        if made.switched:
+            src[row], spans[row] = made.text_and_spans()
+            links[row] = switched_links(aligned.links[row], made.places)
+    return replace(aligned, src=src, src_spans=spans, links=links), counts
+
+
+def _words(text: str, spans: Array) -> list[str]:
+    return [text[start:end] for start, end in spans.tolist()]
 
 
 def romanise_pairs(
@@ -107,5 +139,5 @@ def romanise_pairs(
     romanised, dropped = romanised_pairs(aligned)
     if not len(romanised):
         raise TrainingError("objective 'transliteration' needs languages in other than Latin letters; there are none")
-    pairs = encode_pairs(encoder, romanised, settings, steps, seed, control)
-    return Pairs(pairs.src, pairs.tgt, pairs.links, pairs.plan, pairs.ids, pairs.languages, dropped)
+    pairs = encode_pairs(encoder, romanised, replace(settings, code_switch=0.0), steps, seed, control)
+    return replace(pairs, dropped=dropped)

@@ -22,6 +22,7 @@ class RealignSettings:
         objective: a name, or several with their weights.
         settings: further fields of `ObjectiveSettings`.
         lora: fields of `LoraSettings`, for ``adapter = "lora"``.
+        code_switch: probability of each linked word or phrase of the source to be replaced by its translation.
         front_cache: GiB of the user's cache for states of a frozen front, whose dropout is then off; 0 for none.
         layer: one layer; ``layers`` several.
     """
@@ -48,6 +49,7 @@ class RealignSettings:
     mixture: str = "uniform"
     mixture_temperature: float = 5.0
     mixture_weights: Mapping[str, float] | None = None
+    code_switch: float = 0.0
     max_length: int = 96
     schedule: Literal["constant", "linear"] = "constant"
     warmup: float = 0.0
