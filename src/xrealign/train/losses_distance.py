@@ -53,7 +53,8 @@ def parameter_drift(parameters: Iterable[Tensor], initial: Iterable[Tensor]) -> 
     """
     # Norms of norms: the gradient of vector_norm at zero is zero, that of a square root of a sum would be infinite.
     parts = [torch.linalg.vector_norm(full_precision(p) - q) for p, q in zip(parameters, initial, strict=True)]
-    return torch.linalg.vector_norm(torch.stack(parts))
+    distance: Tensor = torch.linalg.vector_norm(torch.stack(parts))
+    return distance
 
 
 def transport_distance(
@@ -99,4 +100,5 @@ def cka_distance(left: Tensor, right: Tensor) -> Tensor:
             shared, own = (x * y).sum(), (x.square().sum(), y.square().sum())
         else:
             shared, own = (y.T @ x).square().sum(), ((x.T @ x).square().sum(), (y.T @ y).square().sum())
-        return 1 - shared / (own[0] * own[1]).clamp(min=TINY).sqrt()
+        distance: Tensor = 1 - shared / (own[0] * own[1]).clamp(min=TINY).sqrt()
+        return distance

@@ -44,7 +44,8 @@ class Pointer(nn.Module):
         """*Shape:* (B, I, D), (B, J, D) → (B, I, J), float32"""
         query, key = self.query(asked), self.key(others)
         with exact(asked):
-            return torch.bmm(full_precision(query), full_precision(key).transpose(1, 2)) / asked.shape[-1] ** 0.5
+            scores: Tensor = torch.bmm(full_precision(query), full_precision(key).transpose(1, 2))
+            return scores / float(asked.shape[-1] ** 0.5)
 
 
 def pointer_loss(scores: Tensor, links: Tensor, asked: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:

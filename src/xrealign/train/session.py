@@ -31,6 +31,19 @@ Opens = Callable[[int], frozenset[str]]
 
 
 @dataclass(frozen=True)
+class Scores:
+    """What is scored beside a training, more being better.
+
+    Attributes:
+        used: ids that the scored sentences hold, for the compact vocabulary.
+        measure: of a model that holds the encoder under ``encoder``.
+    """
+
+    used: Sequence[np.ndarray[Any, Any]]
+    measure: Callable[[nn.Module], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
 class Part:
     """What a side brings into the model and the phase.
 
@@ -147,7 +160,10 @@ def train_phase(
     moved, moves = moved_parameters(encoder.model, before), drift(encoder.model, before)
     if compact:
         factor = unused_row_factor(phase, PREFIX + embeddings_name(encoder.model), history)
-        _ = expand_masked(masked, factor) if masked is not None else expand_embeddings(encoder.model, factor)
+        if masked is not None:
+            expand_masked(masked, factor)
+        else:
+            expand_embeddings(encoder.model, factor)
     return Trained(modules, history, moved, moves)
 
 

@@ -49,7 +49,8 @@ class SlowCopy(nn.Module):
         if self.momentum < 1 and self.names:
             parameters = dict(self.model[0].named_parameters())
             fast = [parameters[name].detach() for name in self.names]
-            get_ema_multi_avg_fn(self.momentum)(list(self.weights().values()), fast, None)
+            average = get_ema_multi_avg_fn(self.momentum)  # type: ignore[no-untyped-call]
+            average(list(self.weights().values()), fast, None)
 
     @torch.no_grad()
     def states(
