@@ -118,16 +118,16 @@ def test_mistakes_of_all_cells_are_told_once_each_with_the_cells(problems):
     assert problems("""
 [sweep]
 seed = [1, -2]
-"realign.freeze" = ["none", "sideways"]
+"encoder.attention" = ["eager", "sideways"]
 "align.layer" = [1, 2]
 [realign]
 temperature = -1
 """) == [
         "grid.toml:14: realign.temperature = -1: input should be greater than 0",
         "grid.toml:10: [sweep] seed: seed=-2: input should be greater than or equal to 0 "
-        "(in cells none-1-2, none-2-2, sideways-1-2 and 1 more)",
-        "grid.toml:11: [sweep] realign.freeze: realign.freeze=\"sideways\": expected 'none', 'front', 'back' or "
-        "'embeddings' (in cells sideways-1-1, sideways-1-2, sideways-2-1 and 1 more)",
+        "(in cells eager-1-2, eager-2-2, sideways-1-2 and 1 more)",
+        "grid.toml:11: [sweep] encoder.attention: encoder.attention=\"sideways\": expected 'sdpa', 'eager' or "
+        "'flash_attention_2' (in cells sideways-1-1, sideways-1-2, sideways-2-1 and 1 more)",
     ]
 
 
