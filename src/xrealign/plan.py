@@ -147,7 +147,8 @@ def _add_training(
         before = {"encoder": inputs["encoder"] if last is None else plan.stages[last].fingerprint}
         if spec.name == "realign":
             settings = attention | {"realign": own, "without_parallel": control}
-            key, read, make = f"realign {method}", {"align": inputs["align"]}, partial(_realign, plan, last, control)
+            key, make = f"realign {method}", partial(_realign, plan, last, control)
+            read = {"align": inputs["align"]} | ({} if last is None else {"task": inputs["task"]})
         elif spec.name == "finetune" and method != BASELINE and last is None:
             last = f"finetune {BASELINE}"
             continue
@@ -300,7 +301,8 @@ def _methods(config: Config) -> tuple[str, ...]:
 
 
 def _realign(plan: Plan, before: str | None, control: bool, out: Path, work: Path) -> stages.Facts:
-    return stages.make_realign(plan.config, plan.folder("align"), _folder(plan, before), out, work, control)
+    align, task = plan.folder("align"), None if before is None else plan.folder("task")
+    return stages.make_realign(plan.config, align, task, _folder(plan, before), out, work, control)
 
 
 def _finetune(plan: Plan, before: str | None, out: Path, work: Path) -> stages.Facts:

@@ -263,11 +263,12 @@ def realign_settings(config: Config) -> Any:
 
 
 def make_realign(
-    config: Config, align: Path, encoder_folder: Path | None, out: Path, work: Path, control: bool
+    config: Config, align: Path, task: Path | None, encoder_folder: Path | None, out: Path, work: Path, control: bool
 ) -> Facts:
     """Realigns the encoder, or trains the control; writes an encoder folder.
 
-    Where the encoder was fine-tuned before, its head and labels go along, so that it can be evaluated as it is.
+    Where the encoder was fine-tuned before, its head and labels go along, so that it can be evaluated as it is, and
+    its accuracy on the dev set of ``task`` is watched.
     """
     from xrealign.align.aligned import read_aligned
     from xrealign.model.encoder import save_encoder
@@ -275,7 +276,8 @@ def make_realign(
     from xrealign.train.realign import realign
 
     encoder = open_encoder(config, encoder_folder)
-    facts = realign(encoder, read_aligned(align), realign_settings(config), work, config.seed, control)
+    scores = None if task is None else _dev_scores(config, encoder, task)
+    facts = realign(encoder, read_aligned(align), realign_settings(config), work, config.seed, control, scores)
     save_encoder(encoder, out, base=encoder.folder)
     for name in HEAD_FILES:
         if (encoder.folder / name).is_file():
@@ -325,6 +327,23 @@ def make_joint(
     return facts | {"parameters": sum(1 for _ in encoder.model.parameters())}
 
 
+def _dev_scores(config: Config, encoder: Any, task: Path) -> Any:
+    """The watch over a fine-tuned encoder's head on the task's dev set; None without one."""
+    from safetensors.torch import load_file
+
+    from xrealign.tasks.task import task_from_json
+    from xrealign.train.finetune import Classifier, dev_scores
+
+    examples = task_from_json((task / "task.json").read_text("utf-8")).dev[:DEV_WATCHED]
+    if not examples:
+        return None
+    labels = json.loads((encoder.folder / HEAD_FILES[1]).read_text("utf-8"))
+    head = Classifier(encoder.width, len(labels))
+    head.load_state_dict(load_file(encoder.folder / HEAD_FILES[0]))
+    return dev_scores(encoder, head, examples, labels, config.finetune.max_length)
+
+
+DEV_WATCHED = 200  # sentences of the dev set that are looked at while an encoder is realigned after fine-tuning
 HEAD_FILES = ("head.safetensors", "labels.json")
 
 

@@ -28,7 +28,8 @@ def short(**settings):
 
 @pytest.fixture
 def examples(aligned):
-    return [Example(text, LABELS[len(text) < 12], str(n)) for n, text in enumerate(aligned.src)]
+    middle = sorted(map(len, aligned.src))[len(aligned) // 2]
+    return [Example(text, LABELS[len(text) < middle], str(n)) for n, text in enumerate(aligned.src)]
 
 
 def weights(encoder):
@@ -248,3 +249,24 @@ def test_linked_words_are_switched_and_links_go_with_them(tiny_encoder, aligned,
     facts = realign(tiny_encoder, aligned, short(code_switch=0.5), tmp_path / "a", seed=3)
     assert 0 < facts["switched"]["switched units"] < facts["switched"]["units"]
     assert "switched" not in realign(tiny_encoder, aligned, short(code_switch=0.5), tmp_path / "b", 3, control=True)
+
+
+def test_what_a_head_forgets_is_seen_on_a_dev_set_of_the_source_language(tiny_encoder, aligned, examples, tmp_path):
+    from xrealign.model.vectors import sentence_vectors
+    from xrealign.train.finetune import dev_scores
+
+    finetuning = FinetuneSettings(steps=60, batch_size=8, learning_rate=2e-3, head_rate=5.0)
+    head, _ = finetune(tiny_encoder, examples, LABELS, finetuning, tmp_path / "a", 3)
+    dev = [e for label in LABELS for e in [e for e in examples if e.label == label][:20]]  # as many of each
+    assert len(dev) == 40
+    scores = dev_scores(tiny_encoder, head, dev, LABELS, 96)
+    vectors = sentence_vectors(tiny_encoder, [example.text for example in dev], 4, 96)
+    found = (torch.from_numpy(vectors) @ head.linear.weight.T + head.linear.bias).argmax(-1).tolist()
+    right = sum(LABELS[place] == example.label for place, example in zip(found, dev, strict=True))
+    settings = short(objective="sentence", steps=40, learning_rate=0.1, clip=1.0, watch="stop")
+    facts = realign(tiny_encoder, aligned, settings, tmp_path / "b", 3, scores=scores)
+    start = facts["history"][0]["watch at start"]["score dev"]
+    assert start == pytest.approx(right / 40)
+    assert start > 0.7
+    assert any(line.startswith("dev has fallen from") for line in facts["warnings"])
+    assert facts["history"][-1]["step"] < 40

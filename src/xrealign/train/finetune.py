@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xrealign.errors import DataError
 from xrealign.model.encoder import Encoder
-from xrealign.model.words import encode_texts, pool_sentences
+from xrealign.model.words import encode_texts, length_batches, make_batch, pool_sentences
 from xrealign.tasks.task import Example
 from xrealign.train.loop import Objective, Phase
 from xrealign.train.seeds import seed_torch
-from xrealign.train.session import Opens, Part, Side, train_phase
+from xrealign.train.session import Opens, Part, Scores, Side, train_phase
 from xrealign.train.strategies import PhaseSpec
 from xrealign.train.streams import LabelledBatch, LabelledStream, plan_steps
 
 DROPOUT = 0.1
+DEV_SUBWORDS = 4096  # of a batch when a dev set is scored
 
 
 @dataclass(frozen=True)
@@ -152,3 +155,34 @@ def finetune_side(
     )
     facts = {"examples": len(examples), "drawn": int(plan.size)}
     return Side(template, settings.freeze, [texts.ids], build), head, facts
+
+
+def dev_scores(
+    encoder: Encoder, head: Classifier, examples: Sequence[Example], labels: Sequence[str], max_length: int
+) -> Scores:
+    """Accuracy of a fine-tuned head on labelled sentences of the source language, to be watched while the encoder is
+    realigned after fine-tuning: no target labels are needed to see that what it learned is being lost.
+
+    Args:
+        labels: in the order of the head's scores.
+
+    Raises:
+        DataError: a label is not among ``labels``.
+    """
+    texts = encode_texts(encoder.tokenizer, [example.text for example in examples], max_length)
+    wanted = torch.from_numpy(label_numbers(examples, labels))
+    pad = encoder.tokenizer.pad_token_id
+    batches = [(rows, make_batch([(texts, rows)], pad).inputs) for rows in length_batches(texts.lengths, DEV_SUBWORDS)]
+
+    def measure(model: nn.Module) -> dict[str, float]:
+        inner: nn.Module = model["encoder"]  # type: ignore[index]
+        device = next(inner.parameters()).device
+        own = copy.deepcopy(head).to(device).eval()
+        right = 0
+        for rows, inputs in batches:
+            moved = {name: tensor.to(device) for name, tensor in inputs.items()}
+            vectors = pool_sentences(inner(**moved).last_hidden_state, moved["attention_mask"])
+            right += int((own(vectors).argmax(-1).cpu() == wanted[rows]).sum())
+        return {"dev": right / len(wanted)}
+
+    return Scores([texts.ids], measure)

@@ -25,7 +25,7 @@ from xrealign.train.micro import Pieces, split_batch
 from xrealign.train.objectives import OBJECTIVES, RealignObjective, make_objective
 from xrealign.train.pairs import Pairs, encode_pairs, romanise_pairs
 from xrealign.train.realign_settings import COMPANIONS, MASKING, RealignSettings, check_weights
-from xrealign.train.session import Opens, Part, Side, Trained, moved_parameters, train_phase
+from xrealign.train.session import Opens, Part, Scores, Side, Trained, moved_parameters, train_phase
 from xrealign.train.strategies import PhaseSpec
 from xrealign.train.watch import Watch, probe
 
@@ -36,7 +36,13 @@ MLM = "mlm"  # where the masked language model, head and all, is in the model
 
 
 def realign(
-    encoder: Encoder, aligned: AlignedTexts, settings: RealignSettings, folder: Path, seed: int, control: bool = False
+    encoder: Encoder,
+    aligned: AlignedTexts,
+    settings: RealignSettings,
+    folder: Path,
+    seed: int,
+    control: bool = False,
+    scores: Scores | None = None,
 ) -> dict[str, Any]:
     """Realigns ``encoder`` in place; returns counts, history and which parameters moved.
 
@@ -44,13 +50,14 @@ def realign(
         folder: where checkpoints go; a killed run goes on from them.
         control: the same steps on the same source sentences, each paired with itself: what is left of a gain when
             there is no parallel data, only dropout between the two copies (Gao et al. 2021, arXiv 2104.08821).
+        scores: what is watched besides, such as a dev set of the source language.
 
     Raises:
         ConfigError: a setting that does not fit the encoder.
         TrainingError: an objective that needs links and not a single one, or steps that cannot be made.
     """
     spec = PhaseSpec("control" if control else "realign", settings.steps, {"realign": 1.0}, "realign")
-    side, facts = realign_side(encoder, aligned, settings, settings.steps, seed, control)
+    side, facts = realign_side(encoder, aligned, settings, settings.steps, seed, control, scores)
     trained = train_phase(
         encoder,
         spec,
@@ -70,7 +77,13 @@ def finished(facts: Callable[[], dict[str, Any]], trained: Trained) -> dict[str,
 
 
 def realign_side(
-    encoder: Encoder, aligned: AlignedTexts, settings: RealignSettings, steps: int, seed: int, control: bool = False
+    encoder: Encoder,
+    aligned: AlignedTexts,
+    settings: RealignSettings,
+    steps: int,
+    seed: int,
+    control: bool = False,
+    scores: Scores | None = None,
 ) -> tuple[Side, Callable[[], dict[str, Any]]]:
     """Realignment as a side of a phase, and what is to be told of it once the phase is over.
 
@@ -90,6 +103,7 @@ def realign_side(
     read = list({id(pairs): pairs for pairs in pairs_of.values()}.values())
     mask_id = encoder.tokenizer.mask_token_id
     used = [ids for pairs in read for ids in (pairs.src.ids, pairs.tgt.ids)]
+    used += scores.used if scores is not None and settings.watch != "off" else []
     if mask_id is not None and set(weights) & set(MASKING):
         used.append(np.array([mask_id]))
     masked = masked_model(encoder) if set(weights) & set(COMPANIONS) else None
@@ -118,7 +132,9 @@ def realign_side(
                 cache = _front_cache(encoder, translated, names, settings)
             objectives.append(_objective(made, weight, encoder, pairs, learning, opens, cache if made.layers else None))
         modules: dict[str, nn.Module] = {"heads": nn.ModuleDict(heads)} | ({MLM: masked} if masked is not None else {})
-        return Part(tuple(objectives), modules, _watch(encoder, translated, settings, steps, read_layers, control))
+        return Part(
+            tuple(objectives), modules, _watch(encoder, translated, settings, steps, read_layers, control, scores)
+        )
 
     def facts() -> dict[str, Any]:
         return translated.facts() | {"layers": read_layers} | ({"romanised": romanised.facts()} if romanised else {})
@@ -219,6 +235,7 @@ def _watch(
     steps: int,
     layers: dict[str, list[int]],
     control: bool,
+    scores: Scores | None,
 ) -> Watch | None:
     """Measures on a few pairs spread over the languages, at the highest layer that is trained on."""
     rows = np.unique(np.linspace(0, len(pairs.ids) - 1, WATCHED).astype(int))
@@ -235,4 +252,4 @@ def _watch(
         return pool_sentences(hidden_state(inner, layer, moved), moved["attention_mask"])
 
     initial = {f"encoder.{name}": p.detach().clone() for name, p in encoder.model.named_parameters()}
-    return Watch(max(10, steps // 10), probe(encode, initial), stop=settings.watch == "stop")
+    return Watch(max(10, steps // 10), probe(encode, initial, scores and scores.measure), stop=settings.watch == "stop")
