@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: setup demo demo-full test test-slow lint types format bench clean
+.PHONY: setup demo demo-full test test-slow lint types format bench-align clean
 
 setup: $(STAMP)
 
@@ -40,6 +40,16 @@ types: setup
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# AER of every aligner on the data pack's gold sets: all tables of docs/align.md, about two hours on two cores.
+bench-align: setup
+	$(BIN)/python benchmarks/align_gold.py
+	$(BIN)/python benchmarks/align_gold.py --layers 6,7,8 --level subword --aligners argmax,itermax,softmax
+	$(BIN)/python benchmarks/align_statistical.py
+	$(BIN)/python benchmarks/align_tuned.py --confirm
+	$(BIN)/python benchmarks/align_dictionary.py
+	$(BIN)/python benchmarks/align_romanised.py
+	$(BIN)/python benchmarks/align_supervised.py --budget 60000 --confirm
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
