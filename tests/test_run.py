@@ -249,15 +249,21 @@ SMALLER = ["--set", "task.train_size=20", "--set", "task.test_size=2", "--set", 
 @pytest.mark.parametrize(
     ("strategy", "trained", "evaluated"),
     [
-        ("none", [], ["baseline", "centred"]),
+        pytest.param("none", [], ["baseline", "centred"], marks=pytest.mark.slow),
         ("during", ["finetune realigned", "finetune control"], ["baseline", "centred", "control", "realigned"]),
         ("after", ["realign realigned", "realign control"], ["baseline", "centred", "control", "realigned"]),
-        (
+        pytest.param(
             "before+during",
             ["realign realigned", "finetune realigned", "realign control", "finetune control"],
             ["baseline", "centred", "control", "realigned"],
+            marks=pytest.mark.slow,
         ),
-        ("alternating", ["finetune realigned", "finetune control"], ["baseline", "centred", "control", "realigned"]),
+        pytest.param(
+            "alternating",
+            ["finetune realigned", "finetune control"],
+            ["baseline", "centred", "control", "realigned"],
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_every_strategy_runs_with_both_controls(config, strategy, trained, evaluated):
