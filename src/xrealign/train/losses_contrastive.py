@@ -67,13 +67,14 @@ def word_contrastive(
         sides = {"both": (forward, backward), "forward": (forward,), "backward": (backward,)}[direction]
         losses = []
         for own, anchor, own_start, other, goal, other_start in sides:
-            anchors = own.index_select(0, anchor)
+            # Divided before the product and masked in place: each pass over (N, candidates) costs as much as a block.
+            anchors = own.index_select(0, anchor) / temperature
             if negatives == "weak":
-                losses.append(F.cross_entropy(anchors @ other.T / temperature, goal))
+                losses.append(F.cross_entropy(anchors @ other.T, goal))
             else:
-                similarity = anchors @ torch.cat([src, tgt]).T / temperature
+                similarity = anchors @ torch.cat([src, tgt]).T
                 itself = (anchor + own_start)[:, None]
-                losses.append(F.cross_entropy(similarity.scatter(1, itself, -torch.inf), goal + other_start))
+                losses.append(F.cross_entropy(similarity.scatter_(1, itself, -torch.inf), goal + other_start))
         return torch.stack(losses).mean()
 
 
