@@ -159,7 +159,9 @@ def test_show_prints_the_report_again(finished):
     assert "did you mean 'tiny'" in unknown.stderr
 
 
-@pytest.mark.parametrize("moment", range(3))
+@pytest.mark.parametrize(
+    "moment", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]
+)
 def test_killed_at_random_and_run_again_ends_in_the_same_bits(finished, config, moment):
     """kill -9 in realign or fine-tuning: what is left is neither lost nor trusted blindly."""
     draw = random.Random(moment)

@@ -208,6 +208,7 @@ name = "good"
 """
 
 
+@pytest.mark.slow
 def test_a_failed_cell_does_not_stop_the_others(finished, write, tmp_path):
     """Training with one label of two: only making the task can tell."""
     folder = without(write(tmp_path, FAILING), finished[0], "task", "evaluate")
@@ -285,6 +286,7 @@ def stop_and_resume(folder: Path, finished: Path, number: int, code: int) -> Non
     assert tables(folder) == tables(finished)
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_and_run_again_ends_in_the_same_tables(finished, write, tmp_path):
     folder = without(write(tmp_path), finished[0], "realign", "evaluate")
     stop_and_resume(folder, finished[0], signal.SIGKILL, -9)
