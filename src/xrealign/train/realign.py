@@ -252,4 +252,5 @@ def _watch(
         return pool_sentences(hidden_state(inner, layer, moved), moved["attention_mask"])
 
     initial = {f"encoder.{name}": p.detach().clone() for name, p in encoder.model.named_parameters()}
-    return Watch(max(10, steps // 10), probe(encode, initial, scores and scores.measure), stop=settings.watch == "stop")
+    measure = probe(encode, initial, scores.measure if scores is not None else None)
+    return Watch(max(10, steps // 10), measure, stop=settings.watch == "stop")
