@@ -222,7 +222,8 @@ def make_corpus(config: Config, select: Path, out: Path) -> Facts:
 def make_task(config: Config, out: Path) -> Facts:
     """Builds the labelled task; writes ``task.json``."""
     from xrealign.tasks.intents import load_intents
-    from xrealign.tasks.task import load_classification, task_to_json
+    from xrealign.tasks.load import load_classification
+    from xrealign.tasks.task import task_to_json
 
     source, settings = parse_language(config.source), config.task
     targets = None if settings.targets is None else [parse_language(tag) for tag in settings.targets]

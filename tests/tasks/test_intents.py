@@ -26,7 +26,7 @@ from xrealign.tasks.intent_templates import (
     split_templates,
 )
 from xrealign.tasks.intents import intents_languages, load_intents
-from xrealign.tasks.task import TextClassificationTask
+from xrealign.tasks.task import Task
 
 TAGS = ("eng_Latn", "deu_Latn", "swh_Latn", "zho_Hans", "por_Latn", "arb_Arab", "fin_Latn")
 LANGUAGES = {tag: parse_language(tag) for tag in TAGS}
@@ -34,7 +34,7 @@ ENG = LANGUAGES["eng_Latn"]
 
 
 @pytest.fixture(scope="module")
-def task() -> TextClassificationTask:
+def task() -> Task:
     return load_intents(ENG, list(LANGUAGES.values()), train_size=1500, dev_size=200, test_per_language=120, seed=3)
 
 
@@ -46,7 +46,7 @@ def test_languages() -> None:
     assert len(module._language_files()[LANGUAGES["por_Latn"]]) == 2
 
 
-def test_english_is_split_by_template(task: TextClassificationTask) -> None:
+def test_english_is_split_by_template(task: Task) -> None:
     splits = {"train": task.train, "dev": task.dev, "test": task.tests[ENG]}
     groups = {name: {example.group for example in split} for name, split in splits.items()}
     texts = {name: {example.text.casefold() for example in split} for name, split in splits.items()}
@@ -73,7 +73,7 @@ def test_every_intent_with_three_templates_is_in_every_part() -> None:
             assert held["train"] == count, (intent, held)
 
 
-def test_no_sentence_has_two_labels(task: TextClassificationTask) -> None:
+def test_no_sentence_has_two_labels(task: Task) -> None:
     for language, split in task.tests.items():
         everything = (*split, *task.train, *task.dev) if language == ENG else split
         labels: dict[str, set[str]] = {}
@@ -83,12 +83,12 @@ def test_no_sentence_has_two_labels(task: TextClassificationTask) -> None:
         assert len({example.text for example in split}) == len(split)
 
 
-def test_coverage_is_what_the_language_has(task: TextClassificationTask) -> None:
+def test_coverage_is_what_the_language_has(task: Task) -> None:
     assert task.coverage[LANGUAGES["swh_Latn"]] == ("HassNevermind", "HassTurnOff", "HassTurnOn")
     assert set(task.coverage[LANGUAGES["deu_Latn"]]) == set(task.labels)
 
 
-def test_same_again_and_independent_of_other_languages(task: TextClassificationTask) -> None:
+def test_same_again_and_independent_of_other_languages(task: Task) -> None:
     again = load_intents(ENG, [LANGUAGES["fin_Latn"]], train_size=1500, dev_size=200, test_per_language=120, seed=3)
     assert again.train == task.train
     assert again.tests[LANGUAGES["fin_Latn"]] == task.tests[LANGUAGES["fin_Latn"]]
@@ -124,7 +124,7 @@ def test_labels_can_be_chosen() -> None:
     assert len(task.train) == 50
 
 
-def test_sentences_look_like_sentences(task: TextClassificationTask) -> None:
+def test_sentences_look_like_sentences(task: Task) -> None:
     untidy = regex.compile(r"^\s|\s$|\s\s|[\[\]<>{}|\uE000-\uE002]| [,.?!](\s|$)|^[,;-]|[,;-]$")
     for split in (task.train, task.dev, *task.tests.values()):
         for example in split:
@@ -136,7 +136,7 @@ def test_sentences_look_like_sentences(task: TextClassificationTask) -> None:
 
 
 @pytest.mark.parametrize("tag", ["eng_Latn", "deu_Latn", "por_Latn", "zho_Hans", "swh_Latn"])
-def test_hassil_recognises_the_sentences(task: TextClassificationTask, tag: str) -> None:
+def test_hassil_recognises_the_sentences(task: Task, tag: str) -> None:
     """Home Assistant's recogniser, given the same names, finds the label (kinds of devices left out)."""
     found: dict[str, set[str]] = {}
     slots = {

@@ -8,10 +8,13 @@ import pytest
 
 from xrealign.errors import DataError
 from xrealign.language import parse_language
+from xrealign.tasks.load import load_classification
 from xrealign.tasks.task import (
     Example,
-    TextClassificationTask,
-    load_classification,
+    PairExample,
+    QuestionExample,
+    TaggedExample,
+    Task,
     task_from_json,
     task_to_json,
 )
@@ -69,9 +72,9 @@ def test_labels_unknown_to_training_are_all_listed(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         load_classification(train, dev, tests, ENG)
     message = str(caught.value)
-    assert "dev.tsv: 'oof' (1 sentences, first at line 2); did you mean 'off'?" in message
-    assert "swh.tsv: 'dim' (2 sentences, first at line 1)" in message
-    assert "swh.tsv: 'mute' (1 sentences, first at line 2)" in message
+    assert "dev.tsv: 'oof' (1 times, first at line 2); did you mean 'off'?" in message
+    assert "swh.tsv: 'dim' (2 times, first at line 1)" in message
+    assert "swh.tsv: 'mute' (1 times, first at line 2)" in message
 
 
 def test_json_and_digest(tmp_path: Path) -> None:
@@ -79,23 +82,43 @@ def test_json_and_digest(tmp_path: Path) -> None:
     back = task_from_json(task_to_json(task))
     assert back == task
     assert back.digest == task.digest
-    turned = TextClassificationTask(
-        task.name, ENG, task.labels, task.train, task.dev, dict(reversed(task.tests.items())), {"other": 1}
+    turned = Task(
+        task.name, "class", ENG, task.labels, task.train, task.dev, dict(reversed(task.tests.items())), {"other": 1}
     )
     assert turned.digest == task.digest
-    shorter = TextClassificationTask(task.name, ENG, task.labels, task.train, (), task.tests)
+    shorter = Task(task.name, "class", ENG, task.labels, task.train, (), task.tests)
     assert shorter.digest != task.digest
-    with pytest.raises(DataError, match="not a saved classification task"):
+    with pytest.raises(DataError, match="not a saved task"):
         task_from_json('{"name": "x"}')
 
 
 def test_impossible_tasks_are_refused() -> None:
     one = Example("light on", "on", "1")
     with pytest.raises(DataError, match="nothing to train on"):
-        TextClassificationTask("x", ENG, ("on",), (), (), {})
+        Task("x", "class", ENG, ("on",), (), (), {})
     with pytest.raises(DataError, match="sorted"):
-        TextClassificationTask("x", ENG, ("on", "off"), (one,), (), {})
+        Task("x", "class", ENG, ("on", "off"), (one,), (), {})
     with pytest.raises(DataError, match=r"no training sentence.*off"):
-        TextClassificationTask("x", ENG, ("off", "on"), (one,), (), {})
+        Task("x", "class", ENG, ("off", "on"), (one,), (), {})
     with pytest.raises(DataError, match="deu_Latn: 'up'"):
-        TextClassificationTask("x", ENG, ("on",), (one,), (), {DEU: (Example("hoch", "up", "1"),)})
+        Task("x", "class", ENG, ("on",), (one,), (), {DEU: (Example("hoch", "up", "1"),)})
+
+
+def test_every_kind_comes_back_from_json() -> None:
+    tagged = TaggedExample(("Ada", "ran"), ("B-PER", "O"), "s1", "tell")
+    pair = PairExample("a", "b", "same", "1")
+    question = QuestionExample("q", "Who?", "Ada ran", (("Ada", 0),), "1")
+    for kind, example, labels, tags in (
+        ("slots", tagged, ("tell",), ("B-PER", "I-PER", "O")),
+        ("pair", pair, ("same",), ()),
+        ("qa", question, (), ()),
+    ):
+        task = Task("x", kind, ENG, labels, (example,), (), {DEU: (example,)}, tags=tags)
+        assert task_from_json(task_to_json(task)) == task
+
+
+def test_an_unknown_tag_is_named_with_its_place() -> None:
+    known = TaggedExample(("a",), ("NOUN",), "line 1")
+    other = TaggedExample(("a", "b"), ("NOUNN", "NOUNN"), "line 7")
+    with pytest.raises(DataError, match=r"deu_Latn: 'NOUNN' \(2 times, first at line 7\); did you mean 'NOUN'"):
+        Task("x", "pos", ENG, (), (known,), (), {DEU: (other,)}, tags=("NOUN",))

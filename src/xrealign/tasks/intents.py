@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from xrealign.errors import DataError, LanguageError, did_you_mean
 from xrealign.language import Language, parse_language
-from xrealign.tasks.task import Example, Split, TextClassificationTask
+from xrealign.tasks.task import Example, Split, Task
 
 if TYPE_CHECKING:
     from xrealign.tasks.intent_templates import Drawn, Template
@@ -58,7 +58,7 @@ def load_intents(
     test_per_language: int = 200,
     seed: int = 0,
     labels: Sequence[str] | None = None,
-) -> TextClassificationTask:
+) -> Task:
     """Sentences drawn from templates: training and dev in ``source``, tests in ``targets`` and ``source``.
 
     A template is a group, and the source language's templates are divided by the hash of their text, whatever
@@ -138,8 +138,9 @@ def load_intents(
             taken = _take(usable, test_per_language, seed, shared, (), notes, f"{language} test")
             (taken,) = _without_shared([taken], notes, language)
         tests[language] = tuple(example for example, _ in taken)
-    return TextClassificationTask(
+    return Task(
         name="intents",
+        kind="class",
         source=source,
         labels=tuple(sorted(allowed)),
         train=tuple(example for example, _ in train),

@@ -1,70 +1,128 @@
-"""A text classification task: labelled in one language, tested in many. No torch here."""
+"""Labelled tasks: their kinds, examples and splits, and how they are kept on disk. No torch here."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from typing import Any, Literal, get_args
 
 from xrealign.errors import DataError, did_you_mean
 from xrealign.language import Language, parse_language
-from xrealign.textio import read_lines
+
+Kind = Literal["class", "pair", "pos", "ner", "slots", "qa"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A labelled sentence; ``group`` is what it was made from (a template), which splits keep whole."""
+    """A labelled sentence (``class``); ``group`` is what it was made from (a template), which splits keep whole."""
 
     text: str
     label: str
     group: str
 
 
-Split = tuple[Example, ...]
+@dataclass(frozen=True, slots=True)
+class PairExample:
+    """Two sentences with one label (kind ``pair``), such as premise and hypothesis."""
+
+    first: str
+    second: str
+    label: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedExample:
+    """Words with a tag each (kinds ``pos``, ``ner``, ``slots``); spans are in BIO form: ``B-PER I-PER O``.
+
+    ``label`` is the sentence's own label, the intent of kind ``slots``; empty for the others.
+    """
+
+    words: tuple[str, ...]
+    tags: tuple[str, ...]
+    group: str
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionExample:
+    """A question and the paragraph that answers it (kind ``qa``).
+
+    ``answers`` are (text, place of its first character in ``context``); none if the question cannot be answered.
+    """
+
+    id: str
+    question: str
+    context: str
+    answers: tuple[tuple[str, int], ...]
+    group: str
+
+
+AnyExample = Example | PairExample | TaggedExample | QuestionExample
+Split = tuple[Any, ...]
+"""Examples of one class, the one of the task's kind."""
+
+EXAMPLES: dict[Kind, type[AnyExample]] = {
+    "class": Example,
+    "pair": PairExample,
+    "pos": TaggedExample,
+    "ner": TaggedExample,
+    "slots": TaggedExample,
+    "qa": QuestionExample,
+}
 
 
 @dataclass(frozen=True)
-class TextClassificationTask:
-    """Sentences with one label each. Labels are names; numbers for them exist only inside a model.
+class Task:
+    """Labelled in one language, tested in many. Labels are names; numbers for them exist only inside a model.
 
     Attributes:
         name: ``intents`` or the user's name for it; goes into scores.
+        kind: decides the class of the examples, the head, the loss and the metrics.
         source: the language of ``train`` and ``dev``.
-        labels: the labels of ``train``, sorted.
-        train, dev: labelled sentences of the source language.
-        tests: held-out sentences of each language; the source language's own test set is one of them.
-        notes: how many sentences or templates were dropped or are worth knowing of, by reason.
+        labels: the sentences' labels in ``train``, sorted; none for kinds without.
+        tags: the words' tags that a model learns, sorted; none for kinds without.
+        train, dev: examples of the source language.
+        tests: held-out examples of each language; the source language's own test set is one of them.
+        notes: how many examples or templates were dropped or are worth knowing of, by reason.
     """
 
     name: str
+    kind: Kind
     source: Language
     labels: tuple[str, ...]
     train: Split
     dev: Split
     tests: Mapping[Language, Split]
     notes: Mapping[str, int] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.train:
             raise DataError(f"task {self.name}: there is nothing to train on")
-        if list(self.labels) != sorted(set(self.labels)):
-            raise DataError(f"task {self.name}: labels must be sorted and different, got {list(self.labels)}")
-        unseen = set(self.labels) - {example.label for example in self.train}
-        if unseen:
-            raise DataError(f"task {self.name}: no training sentence has the labels {sorted(unseen)}")
-        problems = _unknown_labels(self.labels, {"dev": self.dev, **{str(k): v for k, v in self.tests.items()}})
-        if problems:
-            raise DataError(f"task {self.name}: labels that training lacks:\n" + "\n".join(problems))
+        splits = {"train": self.train, "dev": self.dev, **{str(k): v for k, v in self.tests.items()}}
+        for what, known, names_of in (("labels", self.labels, labels_of), ("tags", self.tags, tags_of)):
+            if list(known) != sorted(set(known)):
+                raise DataError(f"task {self.name}: {what} must be sorted and different, got {list(known)}")
+            unseen = set(known) - {name for example in self.train for name in names_of(example)}
+            if unseen and what == "labels":  # I-X of a tag set may be missing from a small training set
+                raise DataError(f"task {self.name}: no training sentence has the labels {sorted(unseen)}")
+            problems = unknown_names(known, splits, names_of)
+            if problems:
+                raise DataError(f"task {self.name}: {what} that training lacks:\n" + "\n".join(problems))
 
     @cached_property
     def coverage(self) -> Mapping[Language, tuple[str, ...]]:
-        """The labels (sorted) that each language's test set holds: the ones it can be scored on."""
+        """The labels (without them the tags), sorted, that each language's test set holds: it is scored on these."""
+        names_of = labels_of if self.labels else tags_of
         return {
-            language: tuple(sorted({example.label for example in examples}))
+            language: tuple(sorted({name for example in examples for name in names_of(example)}))
             for language, examples in self.tests.items()
         }
 
@@ -76,16 +134,48 @@ class TextClassificationTask:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def task_to_json(task: TextClassificationTask) -> str:
+def labels_of(example: AnyExample) -> tuple[str, ...]:
+    """The label of an example; none of kinds without."""
+    return (example.label,) if not isinstance(example, QuestionExample) and example.label else ()
+
+
+def tags_of(example: AnyExample) -> tuple[str, ...]:
+    """The tags of an example's words; none of kinds without."""
+    return example.tags if isinstance(example, TaggedExample) else ()
+
+
+def unknown_names(
+    known: Iterable[str], splits: Mapping[str, Split], names_of: Callable[[AnyExample], tuple[str, ...]]
+) -> list[str]:
+    """A line for each place and name that ``known`` does not hold: how often, first where, and the nearest name."""
+    names = sorted(known)
+    problems = []
+    for place, split in splits.items():
+        counts: Counter[str] = Counter()
+        first: dict[str, str] = {}
+        for example in split:
+            for name in set(names_of(example)).difference(names):
+                counts[name] += names_of(example).count(name)
+                first.setdefault(name, example.group)
+        problems += [
+            f"  {place}: {name!r} ({counts[name]} times, first at {first[name]}){did_you_mean(name, names)}"
+            for name in sorted(counts)
+        ]
+    return problems
+
+
+def task_to_json(task: Task) -> str:
     """The task as JSON text, to keep as an artifact; ``task_from_json`` reads it back, equal."""
 
-    def rows(examples: Split) -> list[list[str]]:
-        return [[example.text, example.label, example.group] for example in examples]
+    def rows(examples: Split) -> list[tuple[Any, ...]]:
+        return [dataclasses.astuple(example) for example in examples]
 
     content = {
         "name": task.name,
+        "kind": task.kind,
         "source": task.source.tag,
         "labels": list(task.labels),
+        "tags": list(task.tags),
         "train": rows(task.train),
         "dev": rows(task.dev),
         "tests": {language.tag: rows(examples) for language, examples in sorted(task.tests.items())},
@@ -94,7 +184,7 @@ def task_to_json(task: TextClassificationTask) -> str:
     return json.dumps(content, ensure_ascii=False, indent=0)
 
 
-def task_from_json(text: str) -> TextClassificationTask:
+def task_from_json(text: str) -> Task:
     """Reads what ``task_to_json`` wrote.
 
     Raises:
@@ -102,100 +192,25 @@ def task_from_json(text: str) -> TextClassificationTask:
     """
     try:
         content = json.loads(text)
-        return TextClassificationTask(
+        make = EXAMPLES[content["kind"]]
+        return Task(
             name=content["name"],
+            kind=content["kind"],
             source=parse_language(content["source"]),
             labels=tuple(content["labels"]),
-            train=tuple(Example(*row) for row in content["train"]),
-            dev=tuple(Example(*row) for row in content["dev"]),
-            tests={parse_language(tag): tuple(Example(*row) for row in rows) for tag, rows in content["tests"].items()},
+            train=_examples(make, content["train"]),
+            dev=_examples(make, content["dev"]),
+            tests={parse_language(tag): _examples(make, rows) for tag, rows in content["tests"].items()},
             notes=content["notes"],
+            tags=tuple(content["tags"]),
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"this is not a saved classification task: {error!r}; build the task again") from None
+        raise DataError(f"this is not a saved task: {error!r}; build the task again") from None
 
 
-def load_classification(
-    train: Path,
-    dev: Path | None,
-    tests: Mapping[Language, Path],
-    source: Language,
-    name: str = "classification",
-) -> TextClassificationTask:
-    """A task from a user's own files: one sentence a line, ``label<TAB>text``.
-
-    A first line that is exactly ``label<TAB>text`` (in any case) is a header. Everything else must be a
-    labelled sentence: empty lines, empty fields and further TABs are errors, so that nothing is misread in
-    silence. Nothing is dropped; ``notes`` counts texts repeated within a file, training texts that carry two
-    labels, and texts of dev and test files that training holds too. Each line is its own group.
-
-    Args:
-        train, dev: files of the source language; ``dev`` may be None.
-        tests: one file for each language; give the source language a held-out file too.
-        source: the language of ``train``.
-        name: the task's name in scores.
-
-    Raises:
-        DataError: a line that breaks the format (with file and line), a file without sentences, or labels in
-            ``dev`` or ``tests`` that ``train`` lacks (all of them are listed).
-    """
-    train_split = _read_split(train)
-    labels = sorted({example.label for example in train_split})
-    dev_split = _read_split(dev) if dev is not None else ()
-    test_splits = {language: _read_split(path) for language, path in tests.items()}
-
-    problems = _unknown_labels(labels, {} if dev is None else {str(dev): dev_split})
-    for language, path in tests.items():
-        problems += _unknown_labels(labels, {str(path): test_splits[language]})
-    if problems:
-        raise DataError(f"labels that training ({train}) does not have:\n" + "\n".join(problems))
-
-    notes: Counter[str] = Counter()
-    texts: dict[str, set[str]] = {}
-    for example in train_split:
-        texts.setdefault(example.text.casefold(), set()).add(example.label)
-    notes["train: text with two labels"] = sum(len(found) > 1 for found in texts.values())
-    for place, split in [
-        ("train", train_split),
-        ("dev", dev_split),
-        *((str(k), v) for k, v in test_splits.items()),
-    ]:
-        notes[f"{place}: text repeated"] = len(split) - len({example.text for example in split})
-        if place != "train":
-            notes[f"{place}: text also in train"] = sum(example.text.casefold() in texts for example in split)
-    return TextClassificationTask(
-        name,
-        source,
-        tuple(labels),
-        train_split,
-        dev_split,
-        test_splits,
-        {k: n for k, n in notes.items() if n},
-    )
+def _examples(make: type[Any], rows: Iterable[Sequence[Any]]) -> Split:
+    return tuple(make(*(_frozen(value) for value in row)) for row in rows)
 
 
-def _read_split(path: Path) -> Split:
-    examples = []
-    for number, line in read_lines(path):
-        if number == 1 and line.casefold() == "label\ttext":
-            continue
-        fields = [part.strip() for part in line.split("\t")]
-        if len(fields) != 2 or not all(fields):
-            raise DataError(f"expected label<TAB>text, both not empty, got {line[:80]!r}", path, number)
-        examples.append(Example(text=fields[1], label=fields[0], group=f"line {number}"))
-    if not examples:
-        raise DataError("no sentences in this file; expected lines of label<TAB>text", path)
-    return tuple(examples)
-
-
-def _unknown_labels(known: Iterable[str], splits: Mapping[str, Split]) -> list[str]:
-    """One line for each place and label that ``known`` does not hold, with the first group and how many."""
-    known = set(known)
-    problems = []
-    for place, split in splits.items():
-        counts = Counter(example.label for example in split if example.label not in known)
-        for label, count in sorted(counts.items()):
-            first = next(example.group for example in split if example.label == label)
-            hint = did_you_mean(label, sorted(known))
-            problems.append(f"  {place}: {label!r} ({count} sentences, first at {first}){hint}")
-    return problems
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(part) for part in value) if isinstance(value, list) else value
