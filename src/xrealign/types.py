@@ -111,6 +111,7 @@ class Score:
         variant: ``raw`` or ``centred`` for measures; ``""`` for tasks.
         labels: how many labels the language covers, or None.
         signature: how the number was made, as ``key:value`` items joined by ``|``.
+        model: the encoder it belongs to where one table holds several, else ``""``.
     """
 
     run: str
@@ -125,3 +126,4 @@ class Score:
     variant: str = ""
     labels: int | None = None
     signature: str = ""
+    model: str = ""

@@ -87,7 +87,7 @@ def test_scores_that_mean_nothing_are_refused(bad: list[Score], words: list[str]
 
 
 HEADER = ",".join(COLUMNS)
-ROW = "r,baseline,intents,deu_Latn,accuracy,0.5,100,17,,,,"
+ROW = "r,baseline,intents,deu_Latn,accuracy,0.5,100,17,,,,,"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ ROW = "r,baseline,intents,deu_Latn,accuracy,0.5,100,17,,,,"
         (HEADER.replace("language", "langage") + "\n" + ROW, ["'langage'", "did you mean 'language'"]),
         (HEADER.replace(",seed", "") + "\n", ["seed", "missing"]),
         (HEADER + ",run\n", ["twice"]),
-        (f"{HEADER}\n{ROW}\n{ROW},1", [":3:", "13 values, expected 12"]),
+        (f"{HEADER}\n{ROW}\n{ROW},1", [":3:", "14 values, expected 13"]),
         (f"{HEADER}\n{ROW.replace('0.5', 'half')}", [":2:", "value is 'half'", "a number"]),
         (f"{HEADER}\n{ROW.replace('100', '1.5')}", [":2:", "n is '1.5'", "a whole number"]),
         (f"{HEADER}\n{ROW.replace('0.5', '')}", [":2:", "value is ''"]),
@@ -147,3 +147,15 @@ def test_other_endings_are_refused(tmp_path: Path) -> None:
 
 def test_the_same_score_of_two_seeds_or_runs_is_no_duplicate() -> None:
     assert len(check_scores([ONE, replace(ONE, seed=18), replace(ONE, run="other")])) == 3
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_files_without_a_model_column_are_read_and_models_kept(ending: str, tmp_path: Path) -> None:
+    path = write_scores([ONE, replace(ONE, model="xlm-r")], tmp_path / f"new.{ending}")
+    assert [score.model for score in read_scores(path)] == ["", "xlm-r"]
+    old = tmp_path / f"old.{ending}"
+    if ending == "csv":
+        old.write_text(HEADER.removesuffix(",model") + "\n" + ROW.removesuffix(",") + "\n", encoding="utf-8")
+    else:
+        pq.write_table(pq.read_table(write_scores([ONE], tmp_path / "one.parquet")).drop_columns(["model"]), old)
+    assert [(score.model, score.task) for score in read_scores(old)] == [("", "intents")]

@@ -31,11 +31,14 @@ SCHEMA = pa.schema(
         pa.field("variant", pa.string(), nullable=False),
         pa.field("labels", pa.int64()),
         pa.field("signature", pa.string(), nullable=False),
+        pa.field("model", pa.string(), nullable=False),
     ],
     metadata={"xrealign.scores": "1"},
 )
 COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
 _OPTIONAL = frozenset({"layer", "labels"})
+# Files from before there was such a column are read as if it were empty.
+_LATER = frozenset({"model"})
 _NAMED = ("run", "method", "task", "language", "metric")
 
 
@@ -56,7 +59,7 @@ def check_scores(scores: Iterable[Score], place: str | Path | None = None) -> li
             raise DataError(f"{what}: value {row.value} is not a number; leave out what was not measured", place)
         if row.n < 0:
             raise DataError(f"{what}: n is {row.n}, expected a count of items", place)
-        key = (row.run, row.method, row.task, row.language, row.metric, row.seed, row.layer, row.variant)
+        key = (row.run, row.model, row.method, row.task, row.language, row.metric, row.seed, row.layer, row.variant)
         if key in seen:
             raise DataError(f"{what}: the same score stands in row {seen[key]} already", place)
         seen[key] = number
@@ -94,7 +97,7 @@ def write_scores(scores: Iterable[Score], path: str | Path) -> Path:
 def read_scores(path: str | Path) -> list[Score]:
     """The scores of a ``.parquet`` or ``.csv`` file, in the file's order.
 
-    Columns may stand in any order; columns that are not a Score's are an error.
+    Columns may stand in any order; columns that are not a Score's are an error. ``model`` may be missing.
 
     Raises:
         DataError: the file cannot be read, a column is missing or unknown, or a value has the wrong type.
@@ -131,7 +134,7 @@ def _check_columns(found: Sequence[str], path: Path) -> None:
         if name not in COLUMNS:
             hint = did_you_mean(name, COLUMNS)
             raise DataError(f"unknown column {name!r}{hint}; expected {', '.join(COLUMNS)}", path)
-    missing = [name for name in COLUMNS if name not in found]
+    missing = [name for name in COLUMNS if name not in found and name not in _LATER]
     if missing:
         raise DataError(f"column {', '.join(missing)} missing; expected {', '.join(COLUMNS)}", path)
     if len(found) != len(set(found)):
@@ -144,6 +147,8 @@ def _read_parquet(path: Path) -> list[Score]:
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"cannot be read as Parquet: {str(error).splitlines()[0]}", path) from None
     _check_columns(table.column_names, path)
+    for name in _LATER - set(table.column_names):
+        table = table.append_column(pa.field(name, pa.string()), pa.array([""] * len(table), pa.string()))
     try:
         columns = table.select(COLUMNS).cast(SCHEMA).to_pydict()
     except (pa.ArrowException, ValueError) as error:
@@ -168,7 +173,7 @@ def _read_csv(path: Path) -> list[Score]:
             if len(cells) != len(header):
                 raise DataError(f"{len(cells)} values, expected {len(header)}", path, reader.line_num)
             row = dict(zip(header, cells, strict=True))
-            scores.append(Score(**{name: _parse(name, row[name], path, reader.line_num) for name in COLUMNS}))
+            scores.append(Score(**{name: _parse(name, row[name], path, reader.line_num) for name in header}))
     except csv.Error as error:
         raise DataError(f"is not CSV: {error}", path, reader.line_num) from None
     return scores
