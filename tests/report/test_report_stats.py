@@ -16,10 +16,12 @@ from xrealign.errors import DataError
 from xrealign.report.stats import (
     MIN_ITEMS,
     Interval,
+    Shares,
     difference_interval,
     mean_std,
     paired_bootstrap,
     percentile_interval,
+    stack_seeds,
 )
 
 
@@ -164,3 +166,26 @@ def test_mean_and_spread_agree_with_the_standard_library(values: list[float]) ->
         assert std is None
     else:
         assert std == pytest.approx(statistics.stdev(values), abs=1e-9)
+
+
+def test_shares_are_summed_before_they_are_divided() -> None:
+    rng = np.random.default_rng(3)
+    wholes = rng.integers(0, 6, 40).astype(float)
+    parts = np.minimum(wholes, rng.integers(0, 6, 40))
+    found = paired_bootstrap({("a", "deu_Latn"): Shares(parts, wholes)}, resamples=4000, seed=1)["deu_Latn"]
+    assert found.observed[0] == pytest.approx(parts.sum() / wholes.sum(), abs=1e-12)
+    drawn = rng.integers(0, 40, (4000, 40))
+    brute = parts[drawn].sum(axis=1) / wholes[drawn].sum(axis=1)
+    assert found.means[0].std() == pytest.approx(brute.std() * np.sqrt(40 / 39), rel=0.08)
+    hits = rng.integers(0, 2, 40)
+    ones = paired_bootstrap({("a", "x"): Shares(hits, np.ones(40))})["x"]
+    assert np.array_equal(ones.means, paired_bootstrap({("a", "x"): hits})["x"].means)
+
+
+def test_shares_of_seeds_are_ratios_averaged() -> None:
+    one, two = Shares(np.array([1.0, 0]), np.array([1.0, 3])), Shares(np.array([2.0, 1]), np.array([2.0, 2]))
+    both = stack_seeds([one, two])
+    found = paired_bootstrap({("a", "x"): both})["x"]
+    assert found.observed[0] == pytest.approx((1 / 4 + 3 / 4) / 2, abs=1e-12)
+    with pytest.raises(DataError, match="from 0 to its whole"):
+        paired_bootstrap({("a", "x"): Shares(np.array([2.0]), np.array([1.0]))})

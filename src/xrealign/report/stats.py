@@ -22,7 +22,20 @@ LEVEL = 0.95
 # Below this an interval for one language says nothing (three items that agree would give one of width zero).
 MIN_ITEMS = 5
 
-Items = Mapping[tuple[str, str], "ArrayLike"]
+
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """Items of a score that is a ratio of sums, such as F1 = Σ 2·tp / Σ (predicted + gold) over sentences.
+
+    Attributes:
+        parts, wholes: what each item adds above and below; (n,) or (seeds, n) each.
+    """
+
+    parts: NDArray[np.float64]
+    wholes: NDArray[np.float64]
+
+
+Items = Mapping[tuple[str, str], "ArrayLike | Shares"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +84,8 @@ def paired_bootstrap(items: Items, resamples: int = RESAMPLES, seed: int = 0) ->
     """Resamples the items of each language with replacement, the same ones for every method.
 
     ``items`` maps (method, language) to (n,) values, correct or not (or shares), or to (seeds, n) values, which are
-    averaged over seeds first: the seeds are taken as given, so their spread is not part of the result.
+    averaged over seeds first: the seeds are taken as given, so their spread is not part of the result. `Shares` are
+    summed over the resampled items before they are divided; of several seeds the ratios are averaged.
 
     Drawing n items with replacement and counting how often each distinct column of the method × item table was
     drawn is a multinomial draw; it is made directly, so the cost depends on distinct columns (2^methods at most
@@ -82,43 +96,67 @@ def paired_bootstrap(items: Items, resamples: int = RESAMPLES, seed: int = 0) ->
     against 5.10); replicates are spread about the observed mean by sqrt(n/(n−1)) to mend that.
 
     Raises:
-        DataError: methods that differ in their number of items in one language, no items, or values outside 0–1.
+        DataError: methods that differ in their number of items in one language, no items, or values outside 0–1; parts
+            of `Shares` outside 0 to their wholes.
     """
     if resamples < 1:
         raise ValueError(f"resamples is {resamples}, expected at least 1")
-    languages: dict[str, dict[str, NDArray[np.float64]]] = {}
+    languages: dict[str, dict[str, NDArray[np.float64]]] = {}  # each (seeds, 2, n): parts and wholes
     for (method, language), values in items.items():
         languages.setdefault(language, {})[method] = _item_values(values, method, language)
     return {language: _resample(language, rows, resamples, seed) for language, rows in languages.items()}
 
 
-def _item_values(values: ArrayLike, method: str, language: str) -> NDArray[np.float64]:
+def stack_seeds(items: Sequence[ArrayLike | Shares]) -> NDArray[np.float64] | Shares:
+    """The same items of several seeds as one value for `paired_bootstrap`."""
+    if all(isinstance(one, Shares) for one in items):
+        shares = [one for one in items if isinstance(one, Shares)]
+        return Shares(np.stack([one.parts for one in shares]), np.stack([one.wholes for one in shares]))
+    return np.stack([np.asarray(one) for one in items])
+
+
+def _item_values(values: ArrayLike | Shares, method: str, language: str) -> NDArray[np.float64]:
+    place = f"items of ({method}, {language})"
+    if isinstance(values, Shares):
+        both = np.stack([np.atleast_2d(values.parts), np.atleast_2d(values.wholes)], axis=1).astype(np.float64)
+        if not bool(np.isfinite(both).all() and (both >= 0).all() and (both[:, 0] <= both[:, 1] + 1e-9).all()):
+            raise DataError(f"{place}: every part must be from 0 to its whole")
+        return both
     row: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
     if row.ndim == 2:
         row = row.mean(axis=0)
     if row.ndim != 1 or row.size == 0:
-        raise DataError(f"items of ({method}, {language}) have shape {np.shape(values)}, expected (n,) or (seeds, n)")
+        raise DataError(f"{place} have shape {np.shape(np.asarray(values))}, expected (n,) or (seeds, n)")
     if not bool(((row >= 0) & (row <= 1)).all()):
-        raise DataError(f"items of ({method}, {language}) hold values outside 0 to 1, expected correct or not")
-    return row
+        raise DataError(f"{place} hold values outside 0 to 1, expected correct or not")
+    return np.stack([row, np.ones_like(row)])[None]
 
 
 def _resample(language: str, rows: Mapping[str, NDArray[np.float64]], resamples: int, seed: int) -> Resampled:
     methods = tuple(sorted(rows))
-    counts = {method: rows[method].size for method in methods}
+    counts = {method: rows[method].shape[-1] for method in methods}
     if len(set(counts.values())) > 1:
         text = ", ".join(f"{method} {count}" for method, count in counts.items())
         raise DataError(f"{language}: methods were scored on different numbers of items ({text})")
-    table = np.stack([rows[method] for method in methods])
-    n = table.shape[1]
-    columns, repeats = np.unique(table, axis=1, return_counts=True)
+    if len({rows[method].shape[0] for method in methods}) > 1:
+        raise DataError(f"{language}: methods were scored with different numbers of seeds")
+    table = np.stack([rows[method] for method in methods])  # (M, seeds, 2, n)
+    n = table.shape[-1]
+    columns, repeats = np.unique(table.reshape(-1, n), axis=1, return_counts=True)
     rng = np.random.default_rng([seed, zlib.crc32(language.encode())])
     drawn = rng.multinomial(n, repeats / n, size=resamples)
-    observed = table.mean(axis=1)
-    means = columns @ drawn.T / n
+    observed = _ratios(table.sum(axis=-1)[..., None])[:, 0]
+    means = _ratios((columns @ drawn.T).reshape(*table.shape[:-1], resamples))
     if n > 1:
         means = observed[:, None] + (means - observed[:, None]) * math.sqrt(n / (n - 1))
     return Resampled(n, methods, observed, means)
+
+
+def _ratios(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over seeds of parts over wholes, (M, seeds, 2, B) → (M, B); nothing out of nothing is 0."""
+    parts, wholes = sums[:, :, 0], sums[:, :, 1]
+    means: NDArray[np.float64] = np.divide(parts, wholes, out=np.zeros_like(parts), where=wholes > 0).mean(axis=1)
+    return means
 
 
 def percentile_interval(replicates: NDArray[np.float64], level: float = LEVEL) -> Interval:

@@ -11,7 +11,7 @@ import numpy as np
 
 from xrealign.report.context import BASELINE, CONTROLS, REALIGNED, SOURCE_GROUP, ReportContext
 from xrealign.report.measures import Measure, measure_summaries
-from xrealign.report.stats import Items, Resampled, difference_interval, mean_std, paired_bootstrap
+from xrealign.report.stats import Items, Resampled, difference_interval, mean_std, paired_bootstrap, stack_seeds
 from xrealign.report.summary import Difference, GroupRow, Summary, summarise
 from xrealign.stages import read_subset
 from xrealign.store import read_manifest
@@ -117,7 +117,7 @@ def over_seeds(items: Sequence[Items], same_sentences: bool) -> dict[str, Resamp
     """
     keys = [key for key in items[0] if all(key in one for one in items)]
     if same_sentences:
-        return paired_bootstrap({key: np.stack([np.asarray(one[key]) for one in items]) for key in keys})
+        return paired_bootstrap({key: stack_seeds([one[key] for one in items]) for key in keys})
     draws = [paired_bootstrap({key: one[key] for key in keys}, seed=number) for number, one in enumerate(items)]
     return {
         language: Resampled(
