@@ -6,11 +6,12 @@ import json
 
 import pytest
 
+from xrealign.collecting import make_corpus, training_bitexts
 from xrealign.config import load_config
 from xrealign.errors import DataError
 from xrealign.language import parse_language
 from xrealign.plan import make_plan
-from xrealign.stages import make_corpus, make_select, training_bitexts
+from xrealign.stages import make_select
 
 LINES = [
     ("a small house", "nyumba ndogo"),

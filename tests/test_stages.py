@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from xrealign.collecting import take_turns, training_bitexts
 from xrealign.config import load_config
 from xrealign.corpus.embedded import cldr_names, held_out, udhr_segments
 from xrealign.errors import DataError
 from xrealign.language import parse_language
-from xrealign.stages import select_candidates, take_turns, task_languages, training_bitexts
+from xrealign.stages import select_candidates, task_languages
 from xrealign.types import Bitext, SentencePair
 
 

@@ -220,6 +220,9 @@ class RealignTable(_Training):
     front_cache: Annotated[float, Field(ge=0)] = 0.0
     """GiB of the user's cache for the states of a frozen front: computed once, read by every later epoch, seed and
     subset; its dropout is then off. 0: no cache."""
+    gather: bool = True
+    """Of several processes (torchrun): compare with the words or sentences of all of them, as one process does; false:
+    each with its own share alone, for speed."""
     watch: Literal["warn", "stop", "off"] = "warn"
     """Of collapse and forgetting: say it, or end the phase there."""
     mixture: Literal["uniform", "proportional", "temperature", "custom"] = "uniform"
@@ -251,18 +254,42 @@ class FinetuneTable(_Training):
 
 class TaskTable(_Table):
     name: str = "intents"
-    """``intents`` (embedded), or any name for your own files."""
+    """A built-in task (``xrealign tasks list``), or any name for your own files."""
+    kind: Literal["class", "pair", "pos", "ner", "slots", "qa"] | None = None
+    """Of your own files: sentences, sentence pairs, tagged words, entities, commands with slots, questions."""
     train: str | None = None
-    """Your labelled sentences of the source language: TSV of label, text."""
+    """Your labelled examples of the source language; docs/tasks.md shows the forms of files."""
     dev: str | None = None
     tests: dict[LanguageTag, str] | None = None
     """Your test files by language, the source language among them."""
-    train_size: Annotated[int, Field(ge=1)] = 6000
-    dev_size: Annotated[int, Field(ge=0)] = 600
-    test_size: Annotated[int, Field(ge=1)] = 200
-    """Test sentences of a language at most."""
+    format: str | None = None
+    """Of your files, such as conllu, conll, tsv, jsonl, squad; without it by ending and content."""
+    columns: dict[str, str] = {}
+    """Where fields are: { text = "sentence", label = "category" }."""
+    label_names: dict[str, str] = {}
+    """What your files' labels mean: { 0 = "entailment", 1 = "neutral" }."""
+    merge: dict[str, str] = {}
+    """Labels or tags to take together, in every file: { AUX = "VERB" }."""
+    drop: list[str] = []
+    """Labels to leave out; counted."""
+    loader: str | None = None
+    """A function of your own, ``package.module:function``, that returns the task."""
+    train_size: Annotated[int, Field(ge=1)] | None = None
+    """Training examples at most; without it the task's own."""
+    dev_size: Annotated[int, Field(ge=0)] | None = None
+    test_size: Annotated[int, Field(ge=1)] | None = None
+    """Test examples of a language at most."""
     targets: list[LanguageTag] | None = None
     """Languages to test; without it all that the task has."""
+
+
+class EvaluateTable(_Table):
+    transforms: list[Literal["centring", "rotation", "centred-rotation", "normalised-rotation", "linear"]] = [
+        "centring"
+    ]
+    """Training-free maps of each language into the source language's space, evaluated on the baseline as controls."""
+    pairs: Annotated[int, Field(ge=1)] = 100
+    """Pairs of each source of text, at most, from which a language's map is fitted."""
 
 
 class MeasureTable(_Table):
@@ -287,4 +314,5 @@ class Config(_Table):
     realign: RealignTable = RealignTable()
     task: TaskTable = TaskTable()
     finetune: FinetuneTable = FinetuneTable()
+    evaluate: EvaluateTable = EvaluateTable()
     measure: MeasureTable = MeasureTable()

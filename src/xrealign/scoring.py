@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from xrealign._version import __version__
+from xrealign.collecting import centring_texts
 from xrealign.config import Config
 from xrealign.errors import ArtifactError
 from xrealign.language import Language, parse_language
-from xrealign.stages import CLDR, UDHR, Facts, centring_texts, embedded_tables, open_encoder
+from xrealign.stages import CLDR, UDHR, Facts, embedded_tables, open_encoder
 from xrealign.types import Score
 
 Array = np.ndarray[Any, Any]

@@ -6,19 +6,14 @@ returns the facts that its manifest will state.
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import json
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from xrealign.config import Config
-from xrealign.errors import ConfigError, DataError
+from xrealign.errors import ConfigError
 from xrealign.language import Language, parse_language
-from xrealign.progress import track
-from xrealign.types import Bitext, SentencePair
 
 Facts = dict[str, Any]
 UDHR, CLDR = "udhr", "cldr"
@@ -124,101 +119,6 @@ def read_subset(folder: Path) -> list[Language]:
     return [parse_language(tag) for tag in json.loads((folder / "subset.json").read_text("utf-8"))["subset"]]
 
 
-def training_bitexts(config: Config, language: Language) -> list[tuple[Bitext, Counter[str]]]:
-    """Pairs to realign on in one language, by source of text, with what was left out and why."""
-    from xrealign.corpus.embedded import held_out, training_bitext
-    from xrealign.corpus.readers import read_bar, read_tsv
-
-    source = parse_language(config.source)
-    if config.corpus.files:
-        if language.tag not in config.corpus.files:
-            raise DataError(f"corpus.files has no file for {language.tag}, which is in the subset")
-        path = Path(config.corpus.files[language.tag])
-        read = read_bar if ".txt" in path.suffixes[-2:] else read_tsv
-        return [_filtered(config, read(path, source, language), Counter())]
-    tables = embedded_tables(config.corpus.sources)
-    have = [table for table in tables if language in table.texts and source in table.texts]
-    if not have:
-        raise DataError(f"none of {', '.join(config.corpus.sources)} has text in both {source.tag} and {language.tag}")
-    found = [training_bitext(t, source, language, held_out(t.ids, config.corpus.held_out)) for t in have]
-    return [_filtered(config, bitext, dropped) for bitext, dropped in found]
-
-
-RULES = (
-    "min_words", "max_words", "min_characters", "max_characters", "max_ratio", "identical", "duplicates", "script",
-    "language_id",
-)  # fmt: skip
-"""Keys of ``[corpus.filter]`` that are rules of `xrealign.corpus.quality.PairRules`."""
-
-
-def _filtered(config: Config, bitext: Bitext, dropped: Counter[str]) -> tuple[Bitext, Counter[str]]:
-    """What ``[corpus.filter]`` leaves of a bitext by scores made elsewhere and by rules."""
-    from xrealign.corpus.quality import PairRules, above_percentile, filter_bitext, read_scores, take
-
-    settings = config.corpus.filter
-    if settings is None:
-        return bitext, dropped
-    if settings.scores is not None and settings.score is not None:
-        if bitext.tgt.tag not in settings.scores:
-            raise DataError(f"corpus.filter.scores has no file for {bitext.tgt.tag}, which is in the subset")
-        kept = above_percentile(read_scores(settings.scores[bitext.tgt.tag], len(bitext)), settings.score)
-        bitext, dropped = take(bitext, kept), dropped + kept.dropped
-    left, gone = filter_bitext(bitext, PairRules(**{name: getattr(settings, name) for name in RULES}))
-    return left, dropped + gone
-
-
-def _similar(config: Config, encoder: Any, bitext: Bitext) -> tuple[Bitext, Counter[str]]:
-    """What ``corpus.filter.similarity`` leaves: the pairs whose vectors are most alike."""
-    from xrealign.corpus.quality import above_percentile, pair_cosines, take
-    from xrealign.model.vectors import sentence_vectors
-
-    percentile = config.corpus.filter.similarity if config.corpus.filter is not None else None
-    if percentile is None or not len(bitext):
-        return bitext, Counter()
-    src, tgt = (
-        sentence_vectors(encoder, texts, encoder.layers, config.align.max_length, what=f"filter {bitext.tgt.tag}")
-        for texts in ([pair.src for pair in bitext], [pair.tgt for pair in bitext])
-    )
-    kept = above_percentile(pair_cosines(src, tgt), percentile, "similarity")
-    return take(bitext, kept), kept.dropped
-
-
-def take_turns(bitexts: Sequence[Bitext]) -> list[tuple[str, SentencePair]]:
-    """The pairs of several sources in turn, each with its origin, so that a limit leaves some of every source.
-
-    Sentences are few and names are many; within a source the order is that of a hash of the id.
-    """
-    ordered = [[(b.origin, pair) for pair in sorted(b, key=lambda pair: _order(pair.id))] for b in bitexts]
-    return [item for turn in itertools.zip_longest(*ordered) for item in turn if item is not None]
-
-
-def make_corpus(config: Config, select: Path, out: Path) -> Facts:
-    """Collects sentence pairs of the source language and each language of the subset; writes ``pairs.parquet``."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    rows: dict[str, list[str]] = {name: [] for name in ("id", "language", "src", "tgt", "origin")}
-    pairs: dict[str, int] = {}
-    left_out: dict[str, dict[str, int]] = {}
-    quality = config.corpus.filter
-    encoder = open_encoder(config) if quality is not None and quality.similarity is not None else None
-    for language in read_subset(select):
-        bitexts = training_bitexts(config, language)
-        if encoder is not None:
-            bitexts = [(left, n + gone) for b, n in bitexts for left, gone in [_similar(config, encoder, b)]]
-        found = take_turns([bitext for bitext, _ in bitexts])
-        left_out[language.tag] = dict(sum((counts for _, counts in bitexts), Counter()))
-        if config.corpus.max_pairs is not None and len(found) > config.corpus.max_pairs:
-            left_out[language.tag]["over corpus.max_pairs"] = len(found) - config.corpus.max_pairs
-            found = found[: config.corpus.max_pairs]
-        pairs[language.tag] = len(found)
-        for origin, pair in found:
-            for name, value in zip(rows, (pair.id, language.tag, pair.src, pair.tgt, origin), strict=True):
-                rows[name].append(value)
-    pq.write_table(pa.table(rows), out / "pairs.parquet", compression="zstd")
-    return {"pairs": pairs, "left_out": left_out}
-
-
 def make_task(config: Config, out: Path) -> Facts:
     """Builds the labelled task; writes ``task.json``."""
     from xrealign.tasks.intents import load_intents
@@ -253,124 +153,3 @@ def open_encoder(config: Config, folder: Path | None = None) -> Any:
     if folder is not None:
         return load_encoder(str(folder), attention=config.encoder.attention)
     return load_encoder(config.encoder.name, config.encoder.revision, config.encoder.attention)
-
-
-def realign_settings(config: Config) -> Any:
-    """The ``[realign]`` table as `xrealign.train.realign` wants it."""
-    from xrealign.train.realign_settings import RealignSettings
-
-    table = config.realign.model_dump(exclude={"strategy", "preset", "weight", "every", "control"})
-    return RealignSettings(**table | {"layers": table["layers"] and tuple(table["layers"])})
-
-
-def make_realign(
-    config: Config, align: Path, task: Path | None, encoder_folder: Path | None, out: Path, work: Path, control: bool
-) -> Facts:
-    """Realigns the encoder, or trains the control; writes an encoder folder.
-
-    Where the encoder was fine-tuned before, its head and labels go along, so that it can be evaluated as it is, and
-    its accuracy on the dev set of ``task`` is watched.
-    """
-    from xrealign.align.aligned import read_aligned
-    from xrealign.model.encoder import save_encoder
-    from xrealign.model.folder import link_or_copy
-    from xrealign.train.realign import realign
-
-    encoder = open_encoder(config, encoder_folder)
-    scores = None if task is None else _dev_scores(config, encoder, task)
-    facts = realign(encoder, read_aligned(align), realign_settings(config), work, config.seed, control, scores)
-    save_encoder(encoder, out, base=encoder.folder)
-    for name in HEAD_FILES:
-        if (encoder.folder / name).is_file():
-            link_or_copy(encoder.folder / name, out / name)
-    return facts | {"parameters": sum(1 for _ in encoder.model.parameters())}
-
-
-def make_finetune(config: Config, task: Path, encoder_folder: Path | None, out: Path, work: Path) -> Facts:
-    """Fine-tunes on the source language; writes an encoder folder with ``head.safetensors`` and ``labels.json``."""
-    from xrealign.tasks.task import task_from_json
-    from xrealign.train.finetune import FinetuneSettings, finetune
-
-    encoder = open_encoder(config, encoder_folder)
-    labelled = task_from_json((task / "task.json").read_text("utf-8"))
-    settings = FinetuneSettings(**config.finetune.model_dump())
-    head, facts = finetune(encoder, labelled.train, labelled.labels, settings, work, config.seed)
-    _save_model(encoder, head, labelled.labels, out)
-    return facts
-
-
-def make_joint(
-    config: Config, align: Path, task: Path, encoder_folder: Path | None, out: Path, work: Path, control: bool
-) -> Facts:
-    """Realigns and fine-tunes in one phase, or trains the control; writes what `make_finetune` writes."""
-    from xrealign.align.aligned import read_aligned
-    from xrealign.tasks.task import task_from_json
-    from xrealign.train.finetune import FinetuneSettings
-    from xrealign.train.joint import joint
-
-    encoder, table = open_encoder(config, encoder_folder), config.realign
-    labelled = task_from_json((task / "task.json").read_text("utf-8"))
-    head, facts = joint(
-        encoder,
-        read_aligned(align),
-        labelled.train,
-        labelled.labels,
-        realign_settings(config),
-        FinetuneSettings(**config.finetune.model_dump()),
-        work,
-        config.seed,
-        strategy=table.strategy,
-        weight=table.weight,
-        every=table.every,
-        control=control,
-    )
-    _save_model(encoder, head, labelled.labels, out)
-    return facts | {"parameters": sum(1 for _ in encoder.model.parameters())}
-
-
-def _dev_scores(config: Config, encoder: Any, task: Path) -> Any:
-    """The watch over a fine-tuned encoder's head on the task's dev set; None without one."""
-    from safetensors.torch import load_file
-
-    from xrealign.tasks.task import task_from_json
-    from xrealign.train.finetune import Classifier, dev_scores
-
-    examples = task_from_json((task / "task.json").read_text("utf-8")).dev[:DEV_WATCHED]
-    if not examples:
-        return None
-    labels = json.loads((encoder.folder / HEAD_FILES[1]).read_text("utf-8"))
-    head = Classifier(encoder.width, len(labels))
-    head.load_state_dict(load_file(encoder.folder / HEAD_FILES[0]))
-    return dev_scores(encoder, head, examples, labels, config.finetune.max_length)
-
-
-DEV_WATCHED = 200  # sentences of the dev set that are looked at while an encoder is realigned after fine-tuning
-HEAD_FILES = ("head.safetensors", "labels.json")
-
-
-def _save_model(encoder: Any, head: Any, labels: Sequence[str], out: Path) -> None:
-    from safetensors.torch import save_file
-
-    from xrealign.model.encoder import save_encoder
-
-    save_encoder(encoder, out, base=encoder.folder)
-    save_file({name: p.detach().cpu() for name, p in head.state_dict().items()}, out / HEAD_FILES[0])
-    (out / HEAD_FILES[1]).write_text(json.dumps(list(labels), ensure_ascii=False), "utf-8")
-
-
-def centring_texts(config: Config, languages: list[Language], most: int = 100) -> dict[Language, list[tuple[str, str]]]:
-    """Pairs from which a language's mean is estimated: never held out, at most ``most`` of each source of text."""
-    pairs: dict[Language, list[tuple[str, str]]] = {}
-    for language in track(languages, "text for centring"):
-        try:
-            found = training_bitexts(config, language)
-        except DataError:
-            continue  # no parallel text in this language: it is left uncentred, and counted
-        chosen = [(p.src, p.tgt) for bitext, _ in found for p in sorted(bitext, key=lambda p: _order(p.id))[:most]]
-        if chosen:
-            pairs[language] = chosen
-    return pairs
-
-
-def _order(identifier: str) -> bytes:
-    return hashlib.sha256(identifier.encode()).digest()

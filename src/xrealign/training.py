@@ -1,0 +1,114 @@
+"""The training stages: realignment, fine-tuning, and both in one phase; models on disk with their heads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from xrealign.config import Config
+from xrealign.stages import Facts, open_encoder
+
+
+def realign_settings(config: Config) -> Any:
+    """The ``[realign]`` table as `xrealign.train.realign` wants it."""
+    from xrealign.train.realign_settings import RealignSettings
+
+    table = config.realign.model_dump(exclude={"strategy", "preset", "weight", "every", "control"})
+    return RealignSettings(**table | {"layers": table["layers"] and tuple(table["layers"])})
+
+
+def make_realign(
+    config: Config, align: Path, task: Path | None, encoder_folder: Path | None, out: Path, work: Path, control: bool
+) -> Facts:
+    """Realigns the encoder, or trains the control; writes an encoder folder.
+
+    Where the encoder was fine-tuned before, its head and labels go along, so that it can be evaluated as it is, and
+    its accuracy on the dev set of ``task`` is watched.
+    """
+    from xrealign.align.aligned import read_aligned
+    from xrealign.model.encoder import save_encoder
+    from xrealign.model.folder import link_or_copy
+    from xrealign.train.realign import realign
+
+    encoder = open_encoder(config, encoder_folder)
+    scores = None if task is None else _dev_scores(config, encoder, task)
+    facts = realign(encoder, read_aligned(align), realign_settings(config), work, config.seed, control, scores)
+    save_encoder(encoder, out, base=encoder.folder)
+    for name in HEAD_FILES:
+        if (encoder.folder / name).is_file():
+            link_or_copy(encoder.folder / name, out / name)
+    return facts | {"parameters": sum(1 for _ in encoder.model.parameters())}
+
+
+def make_finetune(config: Config, task: Path, encoder_folder: Path | None, out: Path, work: Path) -> Facts:
+    """Fine-tunes on the source language; writes an encoder folder with ``head.safetensors`` and ``labels.json``."""
+    from xrealign.tasks.task import task_from_json
+    from xrealign.train.finetune import FinetuneSettings, finetune
+
+    encoder = open_encoder(config, encoder_folder)
+    labelled = task_from_json((task / "task.json").read_text("utf-8"))
+    settings = FinetuneSettings(**config.finetune.model_dump())
+    head, facts = finetune(encoder, labelled.train, labelled.labels, settings, work, config.seed)
+    _save_model(encoder, head, labelled.labels, out)
+    return facts
+
+
+def make_joint(
+    config: Config, align: Path, task: Path, encoder_folder: Path | None, out: Path, work: Path, control: bool
+) -> Facts:
+    """Realigns and fine-tunes in one phase, or trains the control; writes what `make_finetune` writes."""
+    from xrealign.align.aligned import read_aligned
+    from xrealign.tasks.task import task_from_json
+    from xrealign.train.finetune import FinetuneSettings
+    from xrealign.train.joint import joint
+
+    encoder, table = open_encoder(config, encoder_folder), config.realign
+    labelled = task_from_json((task / "task.json").read_text("utf-8"))
+    head, facts = joint(
+        encoder,
+        read_aligned(align),
+        labelled.train,
+        labelled.labels,
+        realign_settings(config),
+        FinetuneSettings(**config.finetune.model_dump()),
+        work,
+        config.seed,
+        strategy=table.strategy,
+        weight=table.weight,
+        every=table.every,
+        control=control,
+    )
+    _save_model(encoder, head, labelled.labels, out)
+    return facts | {"parameters": sum(1 for _ in encoder.model.parameters())}
+
+
+def _dev_scores(config: Config, encoder: Any, task: Path) -> Any:
+    """The watch over a fine-tuned encoder's head on the task's dev set; None without one."""
+    from safetensors.torch import load_file
+
+    from xrealign.tasks.task import task_from_json
+    from xrealign.train.finetune import Classifier, dev_scores
+
+    examples = task_from_json((task / "task.json").read_text("utf-8")).dev[:DEV_WATCHED]
+    if not examples:
+        return None
+    labels = json.loads((encoder.folder / HEAD_FILES[1]).read_text("utf-8"))
+    head = Classifier(encoder.width, len(labels))
+    head.load_state_dict(load_file(encoder.folder / HEAD_FILES[0]))
+    return dev_scores(encoder, head, examples, labels, config.finetune.max_length)
+
+
+DEV_WATCHED = 200  # sentences of the dev set that are looked at while an encoder is realigned after fine-tuning
+HEAD_FILES = ("head.safetensors", "labels.json")
+
+
+def _save_model(encoder: Any, head: Any, labels: Sequence[str], out: Path) -> None:
+    from safetensors.torch import save_file
+
+    from xrealign.model.encoder import save_encoder
+
+    save_encoder(encoder, out, base=encoder.folder)
+    save_file({name: p.detach().cpu() for name, p in head.state_dict().items()}, out / HEAD_FILES[0])
+    (out / HEAD_FILES[1]).write_text(json.dumps(list(labels), ensure_ascii=False), "utf-8")
