@@ -42,10 +42,12 @@ def run_command(config: ConfigPath, set_: Overrides = None) -> None:
     Results are kept in `runs/` by what they were made from, so that a change in fine-tuning repeats nothing before it.
     """
     from xrealign.config import load_config
-    from xrealign.run import run
+    from xrealign.run import is_first, run
     from xrealign.summing_up import print_run_report
 
-    print_run_report(run(load_config(config, set_ or [])))
+    folder = run(load_config(config, set_ or []))
+    if is_first():
+        print_run_report(folder)
 
 
 @app.command("realign")
@@ -61,9 +63,11 @@ def realign_command(
     The folder loads with `AutoModel.from_pretrained`. A later `xrealign run` goes on from the same results.
     """
     from xrealign.config import load_config
-    from xrealign.run import realign_only
+    from xrealign.run import is_first, realign_only
 
-    print(realign_only(load_config(config, set_ or []), output))
+    folder = realign_only(load_config(config, set_ or []), output)
+    if is_first():
+        print(folder)
 
 
 @app.command("check")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import sys
 import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +18,8 @@ from xrealign.errors import ArtifactError, ConfigError, did_you_mean
 from xrealign.model.folder import link_or_copy
 from xrealign.plan import REALIGNED, Plan, make_plan
 from xrealign.progress import say
-from xrealign.stages import HEAD_FILES
 from xrealign.store import MANIFEST, Stage, build, fingerprint, is_done, read_manifest, rebuild_if_damaged
+from xrealign.training import HEAD_FILES
 
 RUN_FILE = "run.json"
 
@@ -23,12 +27,17 @@ RUN_FILE = "run.json"
 def run(config: Config) -> Path:
     """Brings every result of a configuration into being and returns the run's folder.
 
-    What is there already is not made again; a killed run goes on where it was.
+    What is there already is not made again; a killed run goes on where it was. Processes of one torchrun share the
+    training; all else is done by the first of them (`is_first`).
     """
-    plan = make_plan(config)
+    with _together(lambda: make_plan(config)) as (plan, first):
+        return _run(plan) if first else plan.runs / config.name
+
+
+def _run(plan: Plan) -> Path:
     for stage in plan.stages.values():
         rebuild_if_damaged(stage, plan.runs)
-    folder = plan.runs / config.name
+    folder = plan.runs / plan.config.name
     if is_current(plan, folder):
         say(f"all {len(plan.stages)} results and the report are there already; nothing to do")
         return folder
@@ -45,6 +54,59 @@ def run(config: Config) -> Path:
     lay_out(plan, folder)
     say(f"report: {folder / 'report.html'}; encoder: {folder / 'encoder'} ({time.perf_counter() - start:.0f} s in all)")
     return folder
+
+
+def is_first() -> bool:
+    """Whether this process is the one that tells people what came out: the first of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextlib.contextmanager
+def _together(planned: Callable[[], Plan]) -> Iterator[tuple[Plan, bool]]:
+    """The plan, and whether this process carries it out. Those that do not have then done their share in training.
+
+    What trains tells the others so before it begins, from inside the lock that one run alone holds: they never decide
+    by themselves what is there already.
+    """
+    if "RANK" not in os.environ:
+        yield planned(), True
+        return
+    from xrealign.train.distributed import in_turn
+    from xrealign.train.processes import joined, orders, tell
+
+    with joined() as rank:
+        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere if rank else sys.stderr):
+            plan = in_turn(planned)
+            for key in orders() if rank else ():
+                _take_part(plan.stages[key], plan.runs, rank)
+        if not rank:
+            for key, stage in plan.stages.items():
+                if stage.verb in TRAINED:
+                    plan.stages[key] = replace(stage, make=_told(key, stage, tell))
+        yield plan, not rank
+        if not rank:
+            tell(None)
+
+
+TRAINED = ("realign", "finetune")  # verbs that all processes take part in
+
+
+def _told(key: str, stage: Stage, tell: Callable[[str | None], None]) -> Callable[[Path, Path], Mapping[str, Any]]:
+    def make(out: Path, work: Path) -> Mapping[str, Any]:
+        tell(key)
+        return stage.make(out, work)
+
+    return make
+
+
+def _take_part(stage: Stage, runs: Path, rank: int) -> None:
+    """Trains beside the first process; goes on from its checkpoints, and drops what comes out."""
+    work = runs / ".work" / f"{stage.verb}-{stage.fingerprint}"
+    aside = work.with_name(f"{work.name}.process-{rank}")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    stage.make(aside, work)
+    shutil.rmtree(aside)
 
 
 def _note(plan: Plan, event: dict[str, Any]) -> None:
@@ -143,12 +205,16 @@ def realign_only(config: Config, folder: Path | None = None) -> Path:
     Raises:
         ConfigError: the strategy does not realign before the task is learned, or a setting is impossible.
     """
-    plan = make_plan(config, needs_task=False)
-    target = folder or plan.runs / f"{config.name}-encoder"
-    key = f"realign {REALIGNED}"
-    if key not in plan.stages or plan.config.realign.strategy not in ("before", "before+during"):
+    with _together(lambda: make_plan(config, needs_task=False)) as (plan, first):
+        target = folder or plan.runs / f"{config.name}-encoder"
+        return _realign_only(plan, target) if first else target
+
+
+def _realign_only(plan: Plan, target: Path) -> Path:
+    key, realign = f"realign {REALIGNED}", plan.config.realign
+    if key not in plan.stages or realign.strategy not in ("before", "before+during"):
         raise ConfigError(
-            f"realign.strategy = {config.realign.strategy!r} with steps = {config.realign.steps} does not realign "
+            f"realign.strategy = {realign.strategy!r} with steps = {realign.steps} does not realign "
             "before the task is learned: use `xrealign run`, or strategy = 'before'"
         )
     if target.exists() and not (target / "xrealign.json").is_file():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from xrealign.model.encoder import Encoder
 from xrealign.model.layers import hidden_state, resolve_layer
 from xrealign.model.words import make_batch, pool_sentences
 from xrealign.paths import cache_folder
+from xrealign.train.distributed import ranks
 from xrealign.train.front_cache import FrontCache, front_loss, front_pieces, front_stream, frozen_layers
 from xrealign.train.loop import Objective, Phase
 from xrealign.train.lora import LoraSettings
@@ -27,6 +29,7 @@ from xrealign.train.pairs import Pairs, encode_pairs, romanise_pairs
 from xrealign.train.realign_settings import COMPANIONS, MASKING, RealignSettings, check_weights
 from xrealign.train.session import Opens, Part, Scores, Side, Trained, moved_parameters, train_phase
 from xrealign.train.strategies import PhaseSpec
+from xrealign.train.streams import rank_plan
 from xrealign.train.watch import Watch, probe
 
 __all__ = ["RealignSettings", "moved_parameters", "realign", "realign_side"]
@@ -114,10 +117,10 @@ def realign_side(
         heads: dict[str, nn.ModuleDict] = {}
         objectives, cache = [], None
         for name, weight in weights.items():
+            pairs = pairs_of[name] if settings.gather else _own_share(pairs_of[name])
             if name in COMPANIONS:
-                objectives.append(_companion(name, weight, encoder, translated, learning, opens, masked, used, seed))
+                objectives.append(_companion(name, weight, encoder, pairs, learning, opens, masked, used, seed))
                 continue
-            pairs = pairs_of[name]
             made = make_objective(
                 name, settings.objective_settings(name), encoder.model, seed, names, mask_id, np.unique(pairs.src.ids)
             )
@@ -130,7 +133,10 @@ def realign_side(
             read_layers[name] = list(made.layers)
             if settings.front_cache and made.layers and cache is None:
                 cache = _front_cache(encoder, translated, names, settings)
-            objectives.append(_objective(made, weight, encoder, pairs, learning, opens, cache if made.layers else None))
+            objective = _objective(made, weight, encoder, pairs, learning, opens, cache if made.layers else None)
+            if objective.pieces is not None and not settings.gather:
+                objective = replace(objective, pieces=replace(objective.pieces, rows=None))
+            objectives.append(objective)
         modules: dict[str, nn.Module] = {"heads": nn.ModuleDict(heads)} | ({MLM: masked} if masked is not None else {})
         return Part(
             tuple(objectives), modules, _watch(encoder, translated, settings, steps, read_layers, control, scores)
@@ -151,6 +157,11 @@ def realign_side(
         settings.checkpoint_every,
     )
     return Side(template, settings.freeze, used, build, masked), facts
+
+
+def _own_share(pairs: Pairs) -> Pairs:
+    """The pairs with the plan of this process alone."""
+    return replace(pairs, plan=rank_plan(pairs.plan, *ranks()))
 
 
 def _with(names: frozenset[str], opens: Opens | None) -> Opens | None:

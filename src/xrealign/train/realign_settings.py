@@ -24,6 +24,7 @@ class RealignSettings:
         lora: fields of `LoraSettings`, for ``adapter = "lora"``.
         code_switch: probability of each linked word or phrase of the source to be replaced by its translation.
         front_cache: GiB of the user's cache for states of a frozen front, whose dropout is then off; 0 for none.
+        gather: of several processes: compare with the vectors of all of them, or with this one's share alone.
         layer: one layer; ``layers`` several.
     """
 
@@ -45,6 +46,7 @@ class RealignSettings:
     adapter: Literal["none", "lora"] = "none"
     lora: Mapping[str, Any] = field(default_factory=dict)
     front_cache: float = 0.0
+    gather: bool = True
     watch: Literal["warn", "stop", "off"] = "warn"
     mixture: str = "uniform"
     mixture_temperature: float = 5.0
