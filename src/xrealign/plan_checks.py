@@ -79,11 +79,8 @@ def _realign_problems(config: Config, blocks: int | None) -> list[str]:
         own = {"cka": told.compared == "sentences", "xlm_align": told.labels == "self"}.get(name, False)
         if kind.needs_links and not own and config.align.aligner == "none":
             problems.append(f'align.aligner = "none": realign.objective = {name!r} needs links; choose an aligner')
-    if table.adapter == "lora":
-        if table.strategy not in ("before", "after"):
-            problems.append(f"realign.adapter = 'lora' is for strategy = 'before' or 'after', not {table.strategy!r}")
-        if table.freeze.split()[:1] == ["gradual"]:
-            problems.append(f"realign.adapter = 'lora' does not go with freeze = {table.freeze!r}")
+    if table.adapter == "lora" and table.freeze.split()[:1] == ["gradual"]:
+        problems.append(f"realign.adapter = 'lora' does not go with freeze = {table.freeze!r}")
     if table.front_cache:
         if table.strategy not in ("before", "after"):
             problems.append(f"realign.front_cache is for strategy = 'before' or 'after', not {table.strategy!r}")

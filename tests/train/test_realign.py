@@ -176,10 +176,46 @@ def test_in_joint_training_the_task_sees_what_it_sees_alone(tiny_encoder_folder,
     assert head.linear.weight.shape == other.linear.weight.shape
 
 
-def test_joint_training_refuses_adapters_and_strategies_of_its_own(tiny_encoder, aligned, examples, tmp_path):
+def ranks_of_change(encoder, before, tolerance=1e-4):
+    """Rank of the change of every weight, 0 for those that kept every bit."""
+    found = {}
+    for name, p in encoder.model.named_parameters():
+        change = p.detach() - before[name]
+        values = torch.linalg.svdvals(change) if change.ndim == 2 else change.norm()[None]
+        found[name] = int((values > tolerance * values.max()).sum()) if bool((change != 0).any()) else 0
+    return found
+
+
+@pytest.mark.parametrize("strategy", ["during", "alternating"])
+@pytest.mark.parametrize("freeze", ["only blocks 1", "gradual 1"])
+def test_in_joint_training_adapters_stand_in_for_realignment_alone(
+    tiny_encoder, aligned, examples, tmp_path, strategy, freeze
+):
+    pytest.importorskip("peft")
+    before = weights(tiny_encoder)
+    finetuning = FinetuneSettings(steps=3, batch_size=4, freeze=freeze, learning_rate=1e-3)
+    realigning = short(freeze="only blocks 1,3", adapter="lora", lora={"rank": 2}, learning_rate=1e-2)
+    _, facts = joint(
+        tiny_encoder, aligned, examples, LABELS, realigning, finetuning, tmp_path, 3, strategy=strategy, weight=1.0
+    )
+    ranks = ranks_of_change(tiny_encoder, before)
+    assert {n for n, rank in ranks.items() if rank} == facts["moved"].keys()
+    query = "encoder.layer.{}.attention.self.query."
+    if freeze == "gradual 1":  # by its third step the task has reached blocks 4 and 3, and with the third one 2
+        assert {part for part, share in facts["drift"].items() if share > 0} == {f"block {k}" for k in (1, 2, 3, 4)}
+        assert ranks[query.format(0) + "weight"] == 2
+        assert ranks[query.format(0) + "bias"] == 0
+        assert ranks[query.format(2) + "weight"] > 4, "the weights under the adapters learn the task"
+        return
+    assert {part for part, share in facts["drift"].items() if share > 0} == {"block 1", "block 3"}
+    assert ranks[query.format(2) + "weight"] == 2, "adapters alone"
+    assert ranks[query.format(2) + "bias"] == 0
+    assert ranks[query.format(0) + "weight"] > 4, "the task, and adapters"
+    assert ranks[query.format(0) + "bias"] == 1
+
+
+def test_joint_training_refuses_strategies_of_its_own(tiny_encoder, aligned, examples, tmp_path):
     settings = FinetuneSettings(steps=1)
-    with pytest.raises(ConfigError, match="adapter = 'lora' is for realignment alone"):
-        joint(tiny_encoder, aligned, examples, LABELS, short(adapter="lora"), settings, tmp_path, 3)
     with pytest.raises(ConfigError, match="never realigns and fine-tunes in one phase"):
         joint(tiny_encoder, aligned, examples, LABELS, short(), settings, tmp_path, 3, strategy="before")
 

@@ -11,6 +11,7 @@ from xrealign.errors import ConfigError
 from xrealign.model.encoder import Encoder
 from xrealign.tasks.task import Example
 from xrealign.train.finetune import Classifier, FinetuneSettings, finetune_side, steps_of
+from xrealign.train.lora import LoraSettings
 from xrealign.train.realign import RealignSettings, finished, realign_side
 from xrealign.train.session import train_phase
 from xrealign.train.strategies import plan_phases, turns
@@ -35,7 +36,8 @@ def joint(
 
     Optimiser, rate, schedule and precision are those of fine-tuning; each loss keeps its own freeze, so that
     realignment reaches what it would reach alone and the task what it would. The task sees the batches it would see
-    alone, in the same order.
+    alone, in the same order. With ``adapter = "lora"`` realignment reaches adapters in the place of the weights it would
+    reach, and the task the weights.
 
     Args:
         strategy: ``during`` or ``alternating``; of ``before+during`` the second phase.
@@ -44,12 +46,9 @@ def joint(
         control: see `xrealign.train.realign.realign`.
 
     Raises:
-        ConfigError: a setting that does not fit the encoder, adapters (which are for realignment alone), or a strategy
-            without such a phase.
+        ConfigError: a setting that does not fit the encoder, or a strategy without such a phase.
         TrainingError: see `xrealign.train.realign.realign`.
     """
-    if realigning.adapter != "none":
-        raise ConfigError(f"adapter = {realigning.adapter!r} is for realignment alone, not for strategy = {strategy!r}")
     if realigning.front_cache:
         raise ConfigError(f"front_cache is for realignment alone, where the front stays, not for {strategy!r}")
     steps = steps_of(finetuning, len(examples))
@@ -67,5 +66,6 @@ def joint(
         seed,
         compact=realigning.compact_vocabulary and finetuning.compact_vocabulary,
         precision=finetuning.precision,
+        lora=LoraSettings(**realigning.lora) if realigning.adapter == "lora" else None,
     )
     return head, finished(told, trained) | {"task": task_facts}

@@ -121,7 +121,8 @@ def train_phase(
     Args:
         sides: at least those that ``spec`` gives a weight.
         compact: train on the rows of the embeddings that occur.
-        lora: train adapters in the place of what the (only) side's freeze leaves open, and merge them.
+        lora: realignment trains adapters in the place of what its freeze leaves open, which are merged at the end. A
+            task beside it trains the weights themselves, those under the adapters among them, and not the adapters.
 
     Raises:
         ConfigError: a freeze that does not fit the encoder, or leaves adapters no place.
@@ -137,11 +138,14 @@ def train_phase(
     before = {name: p.detach().clone() for name, p in encoder.model.named_parameters()}
     adapters = None
     if lora is not None:
-        if len(chosen) > 1 or any(opens.values()):
-            raise TrainingError("adapters are for a phase of one side, without gradual unfreezing")
-        (kind,) = chosen
-        adapters = add_adapters(encoder.model, lora, seed, names[kind])
-        names = {kind: adapter_names(encoder.model)}
+        if opens["realign"] is not None:
+            raise TrainingError("adapters do not go with gradual unfreezing")
+        names_of = {id(p): name for name, p in encoder.model.named_parameters()}
+        adapters = add_adapters(encoder.model, lora, seed, names["realign"])
+        now = {names_of[id(p)]: n for n, p in encoder.model.named_parameters() if id(p) in names_of}
+        names = {kind: frozenset(now[name] for name in own) for kind, own in names.items()}
+        opens = {kind: None if opened is None else _renamed(opened, now) for kind, opened in opens.items()}
+        names["realign"] = adapter_names(encoder.model)
     parts = {
         kind: side.build(frozenset(PREFIX + name for name in names[kind]), opens[kind]) for kind, side in chosen.items()
     }
@@ -165,6 +169,11 @@ def train_phase(
         else:
             expand_embeddings(encoder.model, factor)
     return Trained(modules, history, moved, moves)
+
+
+def _renamed(opens: Opens, now: Mapping[str, str]) -> Opens:
+    """What a step of gradual unfreezing opens, by the names that adapters have given to the layers they sit in."""
+    return lambda step: frozenset(PREFIX + now[name.removeprefix(PREFIX)] for name in opens(step))
 
 
 def moved_parameters(model: nn.Module, before: Mapping[str, Tensor]) -> dict[str, float]:
