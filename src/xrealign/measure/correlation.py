@@ -59,11 +59,8 @@ def relative_gaps(scores: Sequence[Score], source: str) -> dict[Score, float]:
     Raises:
         DataError: a score lacks the source's, or that is not above 0.
     """
-    group = {
-        (s.run, s.model, s.method, s.task, s.metric, s.seed): s
-        for s in scores
-        if s.language == source and not s.variant
-    }
+    plain = [score for score in scores if not score.variant]
+    group = {_group(score): score for score in plain if score.language == source}
     gaps = {}
     for score in plain:
         if score.language == source:
