@@ -92,14 +92,12 @@ def compare_columns(
         known = ~np.isnan(differences)
         for pattern in {row.tobytes(): row for row in known.T}.values():
             if pattern.any():
-                alike = np.flatnonzero((known == pattern[:, None]).all(axis=0))
+                alike: list[int] = np.flatnonzero((known == pattern[:, None]).all(axis=0)).tolist()
                 for place, change in zip(alike, _of_seeds(differences[np.ix_(pattern, alike)]), strict=True):
                     column[place] = _with_items(change, resampled, [tags[place]], method, reference)
-        changes = [change for change in column if change is not None]
-        corrected = iter(_corrected(changes))
-        for tag, change in zip(tags, column, strict=True):
-            if change is not None:
-                found[tag].setdefault(method, {})[reference] = next(corrected)
+        there = [(tag, change) for tag, change in zip(tags, column, strict=True) if change is not None]
+        for (tag, _), change in zip(there, _corrected([change for _, change in there]), strict=True):
+            found[tag].setdefault(method, {})[reference] = change
     return found
 
 
@@ -147,6 +145,15 @@ def count_languages(values: Array, baseline: Array) -> Counts:
         std = np.array(spread, dtype=np.float64)
         above, below = int((changes > std).sum()), int((changes < -std).sum())
     return Counts(int((changes > 0).sum()), int((changes == 0).sum()), int((changes < 0).sum()), above, below)
+
+
+def count_scores(values: Sequence[Mapping[int, float]], baseline: Sequence[Mapping[int, float]]) -> Counts:
+    """Counts of languages, each a mapping of seed → score; the languages of both stand in one order."""
+    seeds = sorted({seed for by_seed in (*values, *baseline) for seed in by_seed})
+    tables = [
+        np.array([[by_seed.get(seed, np.nan) for by_seed in side] for seed in seeds]) for side in (values, baseline)
+    ]
+    return count_languages(*tables)
 
 
 def judge_changes(changes: Mapping[str, Change], baseline: str, controls: Sequence[str]) -> Kind:

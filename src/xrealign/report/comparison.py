@@ -24,7 +24,7 @@ from xrealign.report.changes import (
 )
 from xrealign.report.context import BASELINE, CONTROLS, METHODS, SOURCE_GROUP, Groups, ReportContext, language_of
 from xrealign.report.format import counted
-from xrealign.report.pivot import main_metric
+from xrealign.report.pivot import task_metrics
 from xrealign.report.stats import mean_std
 from xrealign.report.verdict import Kind
 from xrealign.types import Score
@@ -207,19 +207,7 @@ def is_control(method: str) -> bool:
 
 
 def _chosen(scores: Sequence[Score], metrics: Mapping[str, str]) -> tuple[list[Score], dict[str, str]]:
-    found: dict[str, dict[str, None]] = {}
-    for score in scores:
-        if not score.variant and score.layer is None:
-            found.setdefault(score.task, {})[score.metric] = None
-    if not found:
-        raise DataError("there are no scores of a task to compare")
-    metric_of = {task: metrics.get(task) or main_metric(list(known)) for task, known in found.items()}
-    for task, metric in metric_of.items():
-        if metric not in found[task]:
-            raise DataError(f"task {task!r} has no metric {metric!r}; it has {', '.join(found[task])}")
-    unknown = [task for task in metrics if task not in found]
-    if unknown:
-        raise DataError(f"a metric is given for {unknown[0]!r}{did_you_mean(unknown[0], found)}; tasks: {list(found)}")
+    metric_of = task_metrics(scores, metrics)
     chosen = [s for s in scores if not s.variant and s.layer is None and s.metric == metric_of[s.task]]
     return chosen, metric_of
 
