@@ -3,13 +3,83 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from xrealign.errors import DataError
 from xrealign.language import Language
-from xrealign.tasks.task import Example, Split, Task, labels_of, unknown_names
-from xrealign.textio import read_lines
+from xrealign.tasks.faults import Faults
+from xrealign.tasks.label_names import SPANS, names_in, refuse_numbers, rename, types_of, unmatched, without
+from xrealign.tasks.read import read_examples
+from xrealign.tasks.spec import TaskSpec
+from xrealign.tasks.task import (
+    AnyExample,
+    Example,
+    PairExample,
+    QuestionExample,
+    Split,
+    Task,
+    labels_of,
+    tags_of,
+)
+
+
+def load_task(spec: TaskSpec) -> Task:
+    """Reads all files of a task, brings their labels under one set of names, and takes the sizes asked for.
+
+    The names are those of the training file, after ``labels``, ``merge`` and ``drop``. ``notes`` counts what was
+    left out (by reason), repeated texts, texts with two labels, and texts of dev and tests that training has too;
+    and names the scheme that spans were found in (with the number of its spans).
+
+    A size takes the first of an order that depends on the seed and the place in the file alone, so that line-aligned
+    test sets stay aligned. Training begins with one example of each label, so that none is lost; tags of words are
+    those of the whole training file.
+
+    Raises:
+        DataError: a file that breaks its format (every fault with file and line), labels in ``dev`` or ``tests`` that
+            training lacks (all are listed: file, label, how often, first place, nearest name), labels that are
+            numbers without a name, a name in ``merge`` or ``drop`` that no file has, or a task without examples.
+    """
+    notes: Counter[str] = Counter()
+    train = _read(spec, spec.train, "train", spec.source, notes)
+    dev = _read(spec, spec.dev, "dev", spec.source, notes) if spec.dev is not None else ()
+    tests = {language: _read(spec, path, str(language), language, notes) for language, path in spec.tests.items()}
+    _refuse_idle_names(spec, [train, dev, *tests.values()])
+    splits = {"train": train, "dev": dev, **{str(language): split for language, split in tests.items()}}
+    files = {} if spec.dev is None else {str(spec.dev): "dev"}
+    files |= {_place(path, list(spec.tests.values()), language): str(language) for language, path in spec.tests.items()}
+
+    splits = {place: _merged(spec, split, place, notes) for place, split in splits.items()}
+    for place, split in splits.items():
+        if not split and place != "dev":
+            raise DataError(f"task {spec.name}: nothing is left of {place} after drop = {list(spec.drop)}")
+    for what, names_of in names_in(spec.kind).items():
+        known = {name for example in splits["train"] for name in names_of(example)}
+        refuse_numbers(
+            known | {n for split in splits.values() for e in split for n in names_of(e)}, spec.labels, spec.name
+        )
+        problems = unmatched(known, {path: splits[place] for path, place in files.items()}, names_of)
+        if problems:
+            advice = "map them with labels, merge them, or drop their sentences"
+            raise DataError(f"{what} that training ({spec.train}) does not have; {advice}:\n" + "\n".join(problems))
+    tags = _tags(spec.kind, splits["train"])
+    notes.update(_repeats(splits))
+    for place, size in (("train", spec.train_size), ("dev", spec.dev_size), *((str(k), spec.test_size) for k in tests)):
+        splits[place] = take(splits[place], size, spec.seed, place, spec.name)
+    return Task(
+        name=spec.name,
+        kind=spec.kind,
+        source=spec.source,
+        labels=tuple(sorted({name for example in splits["train"] for name in labels_of(example)})),
+        train=splits["train"],
+        dev=splits["dev"],
+        tests={language: splits[str(language)] for language in tests},
+        notes={reason: count for reason, count in notes.items() if count},
+        tags=tags,
+    )
 
 
 def load_classification(
@@ -19,67 +89,105 @@ def load_classification(
     source: Language,
     name: str = "classification",
 ) -> Task:
-    """A task from a user's own files: one sentence a line, ``label<TAB>text``.
+    """`load_task` for labelled sentences in TSV files, with nothing to be said about them."""
+    return load_task(TaskSpec(name=name, kind="class", source=source, train=train, dev=dev, tests=tests, format="tsv"))
 
-    A first line that is exactly ``label<TAB>text`` (in any case) is a header. Everything else must be a
-    labelled sentence: empty lines, empty fields and further TABs are errors, so that nothing is misread in
-    silence. Nothing is dropped; ``notes`` counts texts repeated within a file, training texts that carry two
-    labels, and texts of dev and test files that training holds too. Each line is its own group.
 
-    Args:
-        train, dev: files of the source language; ``dev`` may be None.
-        tests: one file for each language; give the source language a held-out file too.
-        source: the language of ``train``.
-        name: the task's name in scores.
+def take(examples: Split, size: int | None, seed: int, place: str, name: str = "") -> Split:
+    """At most ``size`` examples in an order drawn from the seed; None for all, in the order of the file.
+
+    A smaller size is the beginning of a larger one. The order depends on the seed, on whether it is train, dev or a
+    test, and on the places in the file, so that test sets aligned by line stay so. Training starts with one
+    example of each label.
 
     Raises:
-        DataError: a line that breaks the format (with file and line), a file without sentences, or labels in
-            ``dev`` or ``tests`` that ``train`` lacks (all of them are listed).
+        DataError: training has more labels than ``size``.
     """
-    train_split = _read_split(train)
-    labels = sorted({example.label for example in train_split})
-    dev_split = _read_split(dev) if dev is not None else ()
-    test_splits = {language: _read_split(path) for language, path in tests.items()}
+    if size is None:
+        return examples
+    role = {"train": 0, "dev": 1}.get(place, 2)
+    order = np.argsort(np.random.default_rng([seed, role]).random(len(examples)), kind="stable").tolist()
+    if place == "train":
+        first: dict[str, int] = {}
+        for at in order:
+            for label in labels_of(examples[at]):
+                first.setdefault(label, at)
+        if len(first) > size:
+            raise DataError(f"task {name}: train_size is {size}, but training has {len(first)} labels")
+        held = set(first.values())
+        order = [*first.values(), *(at for at in order if at not in held)]
+    return tuple(examples[at] for at in order[:size])
 
-    splits = ({} if dev is None else {str(dev): dev_split}) | {str(path): test_splits[k] for k, path in tests.items()}
-    problems = unknown_names(labels, splits, labels_of)
-    if problems:
-        raise DataError(f"labels that training ({train}) does not have:\n" + "\n".join(problems))
 
-    notes: Counter[str] = Counter()
-    texts: dict[str, set[str]] = {}
-    for example in train_split:
-        texts.setdefault(example.text.casefold(), set()).add(example.label)
-    notes["train: text with two labels"] = sum(len(found) > 1 for found in texts.values())
-    for place, split in [
-        ("train", train_split),
-        ("dev", dev_split),
-        *((str(k), v) for k, v in test_splits.items()),
-    ]:
-        notes[f"{place}: text repeated"] = len(split) - len({example.text for example in split})
-        if place != "train":
-            notes[f"{place}: text also in train"] = sum(example.text.casefold() in texts for example in split)
-    return Task(
-        name,
-        "class",
-        source,
-        tuple(labels),
-        train_split,
-        dev_split,
-        test_splits,
-        {k: n for k, n in notes.items() if n},
+def _read(spec: TaskSpec, path: Path, place: str, language: Language, notes: Counter[str]) -> Split:
+    faults = Faults(path, spec.lenient)
+    examples = read_examples(
+        spec, path, "dev" if place == "dev" else "train" if place == "train" else "test", language, faults
     )
-
-
-def _read_split(path: Path) -> Split:
-    examples = []
-    for number, line in read_lines(path):
-        if number == 1 and line.casefold() == "label\ttext":
-            continue
-        fields = [part.strip() for part in line.split("\t")]
-        if len(fields) != 2 or not all(fields):
-            raise DataError(f"expected label<TAB>text, both not empty, got {line[:80]!r}", path, number)
-        examples.append(Example(text=fields[1], label=fields[0], group=f"line {number}"))
+    faults.settle()
+    for reason, count in faults.left_out.items():
+        notes[f"{place}: {reason}"] += count
     if not examples:
-        raise DataError("no sentences in this file; expected lines of label<TAB>text", path)
-    return tuple(examples)
+        raise DataError(f"no sentences in this file, or none without a fault{''.join(faults.lines()[:1])}", path)
+    if spec.kind in SPANS and "scheme" in faults.remarks:
+        notes[f"{place}: spans, tagged as {faults.remarks['scheme']}"] = sum(len(types_of(e)) for e in examples)
+    return examples
+
+
+def _merged(spec: TaskSpec, split: Split, place: str, notes: Counter[str]) -> Split:
+    merged = tuple(rename(example, spec.merge) for example in split) if spec.merge else split
+    kept, gone = without(merged, spec.drop, spec.kind) if spec.drop else (merged, Counter())
+    for label, count in gone.items():
+        notes[f"{place}: sentence with {label}, dropped"] += count
+    return kept
+
+
+def _refuse_idle_names(spec: TaskSpec, splits: Sequence[Split]) -> None:
+    if not (spec.merge or spec.drop):
+        return
+    held = {n for of in names_in(spec.kind).values() for split in splits for e in split for n in of(e)}
+    for what, names in (("merge", set(spec.merge)), ("drop", set(spec.drop) - set(spec.merge.values()))):
+        for name in sorted(names - held):
+            raise DataError(f"task {spec.name}: {what} names {name!r}, which no file has; there are {sorted(held)}")
+
+
+def _tags(kind: str, train: Split) -> tuple[str, ...]:
+    """The tags to learn: those of training, for spans O and both tags of every type."""
+    if kind in SPANS:
+        types = {name for example in train for name in types_of(example)}
+        return tuple(sorted({"O", *(f"{mark}-{name}" for name in types for mark in "BI")}))
+    return tuple(sorted({tag for example in train for tag in tags_of(example)}))
+
+
+def _place(path: Path, paths: Sequence[Path], language: Language) -> str:
+    return str(path) if list(paths).count(path) == 1 else f"{path} ({language})"
+
+
+def _repeats(splits: Mapping[str, Split]) -> dict[str, int]:
+    """Counts of texts repeated in a split, of training texts with two labels, and of texts that training has too."""
+    answers: dict[Any, set[Any]] = {}
+    for example in splits["train"]:
+        content, answer = _content(example)
+        answers.setdefault(_folded(content), set()).add(answer)
+    counts = {"train: text with two labels": sum(len(found) > 1 for found in answers.values())}
+    for place, split in splits.items():
+        contents = [_content(example)[0] for example in split]
+        counts[f"{place}: text repeated"] = len(contents) - len(set(contents))
+        if place != "train":
+            counts[f"{place}: text also in train"] = sum(_folded(content) in answers for content in contents)
+    return counts
+
+
+def _content(example: AnyExample) -> tuple[tuple[str, ...], Any]:
+    """What is shown of an example, and what is asked."""
+    if isinstance(example, Example):
+        return (example.text,), example.label
+    if isinstance(example, PairExample):
+        return (example.first, example.second), example.label
+    if isinstance(example, QuestionExample):
+        return (example.question, example.context), example.answers
+    return example.words, (example.tags, example.label)
+
+
+def _folded(content: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(str.casefold, content))
