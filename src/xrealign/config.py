@@ -224,7 +224,8 @@ def _semantic_problems(raw: dict[str, Any], path: Path, text: str, places: dict[
             f'{shown("none", "align", "aligner")}: realign.objective = "{linked[0]}" needs links; '
             'choose an aligner, or objective = "sentence"'
         )
-    if get("realign", "code_switch", 0) and get("align", "aligner", "argmax") == "none":
+    linked = get("realign", "code_switch_by", "links") != "dictionary"
+    if get("realign", "code_switch", 0) and linked and get("align", "aligner", "argmax") == "none":
         problems.append(f'{at("realign", "code_switch")}: it replaces linked words, but align.aligner = "none"')
     if get("realign", "layer") is not None and get("realign", "layers") is not None:
         problems.append(f"{at('realign', 'layers')}: realign.layer is set too; keep one of them")

@@ -231,7 +231,10 @@ class RealignTable(_Training):
     mixture_weights: dict[LanguageTag, Annotated[float, Field(ge=0)]] | None = None
     """Of ``custom``."""
     code_switch: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Probability of each linked word or phrase of the source to be replaced by its translation."""
+    """Probability of each word or phrase of the source that can be, to be replaced by a translation."""
+    code_switch_by: Literal["links", "names", "dictionary"] = "links"
+    """What can be: linked words and phrases; names (runs of words with capitals) as wholes; or words and phrases of
+    ``align.dictionaries``, without them of the embedded concept names."""
     schedule: Literal["constant", "linear"] = "constant"
     warmup: Share = 0.0
     clip: Annotated[float, Field(gt=0)] | None = None

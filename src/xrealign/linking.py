@@ -138,6 +138,35 @@ def _by_dictionary(
     return [ScoredLinks(links, np.ones(len(links), dtype=np.float32)) for links in found]
 
 
+def switching_lexicon(config: Config, tags: Sequence[str]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Translations of case-folded words and phrases by language, for code-switching by a dictionary: those of
+    ``align.dictionaries``, or of the embedded concept names that are not held out. Identical sides are left out.
+
+    Raises:
+        DataError: a language has no dictionary.
+    """
+    from xrealign.corpus.dictionary import read_phrase_pairs
+    from xrealign.corpus.embedded import bitext, cldr_names, held_out
+
+    source, files = parse_language(config.source), config.align.dictionaries
+    held = held_out(cldr_names().ids, config.corpus.held_out)
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    for tag in sorted(set(tags)):
+        if files is not None and tag not in files:
+            raise DataError(f"align.dictionaries has no file for {tag}, which is in the subset")
+        if files is not None:
+            pairs = list(read_phrase_pairs(files[tag]).pairs)
+        else:
+            names = bitext(cldr_names(), source, parse_language(tag))
+            pairs = [(pair.src, pair.tgt) for pair in names if pair.id not in held]
+        lexicon: dict[str, list[str]] = {}
+        for left, right in pairs:
+            if left.casefold() != right.casefold():
+                lexicon.setdefault(" ".join(left.casefold().split()), []).append(right)
+        found[tag] = {phrase: tuple(sorted(set(some))) for phrase, some in lexicon.items()}
+    return found
+
+
 def _sides(texts: AlignedTexts, row: int) -> tuple[tuple[str, Any], tuple[str, Any]]:
     return (texts.src[row], texts.src_spans[row]), (texts.tgt[row], texts.tgt_spans[row])
 

@@ -19,6 +19,18 @@ def realign_settings(config: Config) -> Any:
     return RealignSettings(**table | {"layers": table["layers"] and tuple(table["layers"])})
 
 
+def _settings_for(config: Config, tags: Sequence[str]) -> Any:
+    """`realign_settings` with what it reads from files for these languages."""
+    from dataclasses import replace
+
+    from xrealign.linking import switching_lexicon
+
+    settings = realign_settings(config)
+    if not settings.code_switch or settings.code_switch_by != "dictionary":
+        return settings
+    return replace(settings, lexicon=switching_lexicon(config, tags))
+
+
 def make_realign(
     config: Config, align: Path, task: Path | None, encoder_folder: Path | None, out: Path, work: Path, control: bool
 ) -> Facts:
@@ -34,7 +46,9 @@ def make_realign(
 
     encoder = open_encoder(config, encoder_folder)
     scores = None if task is None else _dev_scores(config, encoder, task)
-    facts = realign(encoder, read_aligned(align), realign_settings(config), work, config.seed, control, scores)
+    aligned = read_aligned(align)
+    settings = _settings_for(config, aligned.languages)
+    facts = realign(encoder, aligned, settings, work, config.seed, control, scores)
     save_encoder(encoder, out, base=encoder.folder)
     for name in HEAD_FILES:
         if (encoder.folder / name).is_file():
@@ -66,12 +80,13 @@ def make_joint(
 
     encoder, table = open_encoder(config, encoder_folder), config.realign
     labelled = task_from_json((task / "task.json").read_text("utf-8"))
+    aligned = read_aligned(align)
     head, facts = joint(
         encoder,
-        read_aligned(align),
+        aligned,
         labelled.train,
         labelled.labels,
-        realign_settings(config),
+        _settings_for(config, aligned.languages),
         FinetuneSettings(**config.finetune.model_dump()),
         work,
         config.seed,

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xrealign.align.aligned import AlignedTexts
 from xrealign.corpus.dictionary import Dictionary
 from xrealign.errors import ConfigError, DataError
 from xrealign.language import parse_language
+from xrealign.segment import spans_by_blanks
 from xrealign.train.codeswitch import (
     SwitchSettings,
     Unit,
@@ -17,11 +19,13 @@ from xrealign.train.codeswitch import (
     link_units,
     listed_units,
     name_spans,
+    phrase_units,
     span_units,
     switch_sentences,
     switch_words,
     switched_links,
 )
+from xrealign.train.switching import switch_sources
 
 ALL = SwitchSettings(probability=1.0)
 
@@ -200,3 +204,73 @@ def test_impossible_input_is_refused():
             switch_words(["a", "b"], [Unit(0, 1, empty)], ALL, draw())
     with pytest.raises(ConfigError, match=r"probability = 1\.5"):
         SwitchSettings(1.5)
+
+
+LEXICON = {"light": ("taa",), "light bulb": ("balbu ya taa",), "tree": ("mti", "mte")}
+
+
+def test_phrases_of_a_lexicon_the_longest_first():
+    words = ["The", "Light", "bulb", "and", "light", "TREE"]
+    units = phrase_units(words, LEXICON, "swh_Latn", 2)
+    assert [(u.start, u.end, dict(u.translations)) for u in units] == [
+        (1, 3, {"swh_Latn": [("Balbu", "ya", "taa")]}),
+        (4, 5, {"swh_Latn": [("taa",)]}),
+        (5, 6, {"swh_Latn": [("MTI",), ("MTE",)]}),
+    ]
+    assert phrase_units(words, {}, "swh_Latn", 0) == []
+    assert phrase_units([], LEXICON, "swh_Latn", 2) == []
+
+
+def bitext_of(src, tgt, links):
+    """One pair."""
+    spans = [spans_by_blanks(text) for text in (src, tgt)]
+    return AlignedTexts(["a"], ["swh_Latn"], [src], [tgt], [spans[0]], [spans[1]], [np.array(links, dtype=np.int32)])
+
+
+def test_a_bitext_is_switched_by_a_dictionary_linked_or_not():
+    pair = bitext_of("see light bulb now", "ona balbu sasa", [(1, 1), (2, 1), (3, 2)])
+    made, counts = switch_sources(pair, 1.0, 3, "dictionary", {"swh_Latn": LEXICON})
+    assert made.src == ["see balbu ya taa now"]
+    assert made.src_spans[0].tolist() == [[0, 3], [4, 9], [10, 12], [13, 16], [17, 20]]
+    assert made.links[0].tolist() == [[1, 1], [2, 1], [3, 1], [4, 2]]
+    assert counts["units"] == counts["switched units"] == 1
+    with pytest.raises(DataError, match="there is none for swh_Latn"):
+        switch_sources(pair, 1.0, 3, "dictionary", {"tur_Latn": LEXICON})
+
+
+def test_a_bitext_is_switched_by_names_as_wholes():
+    pair = bitext_of("the New York mayor", "meya wa Nuyoki", [(0, 1), (1, 2), (3, 0)])
+    made, counts = switch_sources(pair, 1.0, 3, "names")
+    assert made.src == ["the Nuyoki mayor"]
+    assert made.links[0].tolist() == [[0, 1], [1, 2], [2, 0]]
+    assert counts["switched units"] == 1
+    unlinked, counts = switch_sources(bitext_of("the New York", "meya", [(0, 0)]), 1.0, 3, "names")
+    assert unlinked.src == ["the New York"]
+    assert counts["names: without links"] == 1
+    # Linked word by word, only the word that has a link would be replaced.
+    assert switch_sources(pair, 1.0, 3)[0].src == ["wa Nuyoki York meya"]
+
+
+def test_a_configurations_lexicon_is_its_files_or_the_concept_names(tmp_path):
+    from xrealign.config import load_config
+    from xrealign.corpus.embedded import cldr_names, held_out
+    from xrealign.language import parse_language
+    from xrealign.linking import switching_lexicon
+
+    path = tmp_path / "c.toml"
+    path.write_text('name = "x"\n', "utf-8")
+    found = switching_lexicon(load_config(path, []), ["swh_Latn", "swh_Latn"])["swh_Latn"]
+    names = cldr_names()
+    held = held_out(names.ids, 0.25)
+    english, swahili = (names.of(parse_language(code)) for code in ("eng", "swh"))
+    assert any(" " in phrase for phrase in found)
+    shared = {english[i].casefold() for i in english if i in swahili and i not in held}
+    assert found.keys() <= shared
+    assert all(phrase not in {o.casefold() for o in some} for phrase, some in found.items())
+
+    (tmp_path / "swh.tsv").write_bytes(b"Light  bulb\ttaa\r\nlight bulb\tbalbu\r\nsame\tSame")
+    path.write_text(f'name = "x"\nalign.dictionaries = {{ swh = "{tmp_path / "swh.tsv"}" }}\n', "utf-8")
+    config = load_config(path, [])
+    assert switching_lexicon(config, ["swh_Latn"]) == {"swh_Latn": {"light bulb": ("balbu", "taa")}}
+    with pytest.raises(DataError, match="no file for tur_Latn"):
+        switching_lexicon(config, ["tur_Latn"])

@@ -268,7 +268,7 @@ def test_a_cache_without_a_front_is_refused(tiny_encoder, aligned, examples, tmp
 
 
 def test_linked_words_are_switched_and_links_go_with_them(tiny_encoder, aligned, tmp_path):
-    from xrealign.train.pairs import switch_sources
+    from xrealign.train.switching import switch_sources
 
     every, counts = switch_sources(aligned, 1.0, seed=3)
     assert counts["switched units"] == counts["units"] > len(aligned)

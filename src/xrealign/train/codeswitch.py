@@ -1,10 +1,10 @@
 """Code-switched inputs: words, phrases or names of a sentence replaced by translations, before any tokenizer.
 
 Three steps, as in CoSDA-ML (Qin et al. 2020, arXiv 2006.06402, section 3): which sentences, which of their units,
-which translation in which language. Units come from dictionaries (`dictionary_units`), from the word links of a pair
-(`link_units`), or from names (`name_spans` with `span_units`; `listed_units`), as in EntityCS (Whitehouse et al. 2022,
-arXiv 2210.12540), which switches names alone and all of a sentence into one language. What is switched is a pure
-function of the seed, a name and the sentence. No torch.
+which translation in which language. Units come from dictionaries (`dictionary_units`, `phrase_units`), from the word
+links of a pair (`link_units`), or from names (`name_spans` with `span_units`; `listed_units`), as in EntityCS
+(Whitehouse et al. 2022, arXiv 2210.12540), which switches names alone and all of a sentence into one language. What is
+switched is a pure function of the seed, a name and the sentence. No torch.
 """
 
 from __future__ import annotations
@@ -183,6 +183,27 @@ def dictionary_units(words: Words, dictionaries: Sequence[Dictionary]) -> list[U
                 found.setdefault(dictionary.tgt.tag, []).append((_in_case(translation, word),))
         if found:
             units.append(Unit(at, at + 1, found))
+    return units
+
+
+def phrase_units(words: Words, phrases: Mapping[str, Sequence[str]], tag: str, longest: int) -> list[Unit]:
+    """Every word or phrase of a lexicon, the longest first from left to right; translations as in `dictionary_units`.
+
+    Args:
+        phrases: translations of case-folded words and phrases, words joined by single blanks.
+        tag: language of the translations.
+        longest: words of the longest phrase.
+    """
+    units: list[Unit] = []
+    at = 0
+    while at < len(words):
+        written = (" ".join(words[at : at + size]) for size in range(min(longest, len(words) - at), 0, -1))
+        found = next((phrase for phrase in written if phrase.casefold() in phrases), None)
+        size = 1 if found is None else found.count(" ") + 1
+        if found is not None:
+            options = [tuple(_in_case(other, found).split()) for other in phrases[found.casefold()]]
+            units.append(Unit(at, at + size, {tag: options}))
+        at += size
     return units
 
 

@@ -36,8 +36,8 @@ def joint(
 
     Optimiser, rate, schedule and precision are those of fine-tuning; each loss keeps its own freeze, so that
     realignment reaches what it would reach alone and the task what it would. The task sees the batches it would see
-    alone, in the same order. With ``adapter = "lora"`` realignment reaches adapters in the place of the weights it would
-    reach, and the task the weights.
+    alone, in the same order. With ``adapter = "lora"`` realignment reaches adapters in the place of the weights it
+    would reach, and the task the weights.
 
     Args:
         strategy: ``during`` or ``alternating``; of ``before+during`` the second phase.

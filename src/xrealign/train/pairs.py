@@ -14,10 +14,10 @@ from xrealign.align.transliterated import romanised_pairs
 from xrealign.errors import TrainingError
 from xrealign.model.encoder import Encoder
 from xrealign.model.words import EncodedTexts, encode_texts
-from xrealign.train.codeswitch import SwitchSettings, link_units, switch_sentences, switched_links
 from xrealign.train.mixture import drawn_counts, mixture_shares
 from xrealign.train.realign_settings import RealignSettings
 from xrealign.train.streams import PairStream, padding_efficiency, plan_steps
+from xrealign.train.switching import switch_sources
 
 Array = np.ndarray[Any, Any]
 
@@ -77,7 +77,8 @@ def encode_pairs(
     """
     switched: Counter[str] = Counter()
     if settings.code_switch and not control:  # the control must not see a word of the other language
-        aligned, switched = switch_sources(aligned, settings.code_switch, seed)
+        by, lexicon = settings.code_switch_by, settings.lexicon
+        aligned, switched = switch_sources(aligned, settings.code_switch, seed, by, lexicon)
     src = encode_texts(encoder.tokenizer, aligned.src, settings.max_length, aligned.src_spans)
     links = list(aligned.links)
     if control:
@@ -101,30 +102,6 @@ def encode_pairs(
         None if settings.mixture == "uniform" else [shares[name] for name in names.tolist()],
     )
     return Pairs(src, tgt, links, plan, aligned.ids, aligned.languages, switched=switched)
-
-
-def switch_sources(aligned: AlignedTexts, probability: float, seed: int) -> tuple[AlignedTexts, Counter[str]]:
-    """The bitext with linked words and phrases of the source sentences replaced by what they are linked to, each with
-    this probability; and counts of what there was to switch and what was switched.
-
-    Words of a sentence with a switch are joined by single blanks; other sentences stay as they are. Links stay with
-    the words, switched ones among them.
-    """
-    src, spans, links = list(aligned.src), list(aligned.src_spans), list(aligned.links)
-    counts: Counter[str] = Counter()
-    for row, tag in enumerate(aligned.languages):
-        words = _words(aligned.src[row], aligned.src_spans[row])
-        units, groups = link_units(words, _words(aligned.tgt[row], aligned.tgt_spans[row]), aligned.links[row], tag)
-        (made,), done = switch_sentences([words], [units], SwitchSettings(probability), seed, tag, aligned.ids[row])
-        counts += done + Counter({"groups with a gap": groups["groups with a gap"]})
-        if made.switched:
-            src[row], spans[row] = made.text_and_spans()
-            links[row] = switched_links(aligned.links[row], made.places)
-    return replace(aligned, src=src, src_spans=spans, links=links), counts
-
-
-def _words(text: str, spans: Array) -> list[str]:
-    return [text[start:end] for start, end in spans.tolist()]
 
 
 def romanise_pairs(

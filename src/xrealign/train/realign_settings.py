@@ -9,6 +9,7 @@ from typing import Any, Literal
 from xrealign.errors import ConfigError, did_you_mean
 from xrealign.train.objective_settings import Negatives, ObjectiveSettings, Projection, SentencePooling
 from xrealign.train.objectives import OBJECTIVES
+from xrealign.train.switching import By, Lexicon
 
 COMPANIONS = ("mlm", "tlm")
 MASKING = ("dap", "xlm_align", *COMPANIONS)
@@ -22,7 +23,9 @@ class RealignSettings:
         objective: a name, or several with their weights.
         settings: further fields of `ObjectiveSettings`.
         lora: fields of `LoraSettings`, for ``adapter = "lora"``.
-        code_switch: probability of each linked word or phrase of the source to be replaced by its translation.
+        code_switch: probability of each unit of the source to be replaced by its translation; ``code_switch_by`` says
+            what units are (`xrealign.train.switching.switch_sources`).
+        lexicon: of ``code_switch_by = "dictionary"``; the configuration's come from ``align.dictionaries``.
         front_cache: GiB of the user's cache for states of a frozen front, whose dropout is then off; 0 for none.
         gather: of several processes: compare with the vectors of all of them, or with this one's share alone.
         layer: one layer; ``layers`` several.
@@ -52,6 +55,8 @@ class RealignSettings:
     mixture_temperature: float = 5.0
     mixture_weights: Mapping[str, float] | None = None
     code_switch: float = 0.0
+    code_switch_by: By = "links"
+    lexicon: Lexicon | None = None
     max_length: int = 96
     schedule: Literal["constant", "linear"] = "constant"
     warmup: float = 0.0
