@@ -1,4 +1,4 @@
-"""The stages that make numbers: zero-shot evaluation of a fine-tuned model, and measures of an encoder.
+"""Scores on disk, and the stage that measures an encoder.
 
 Numbers are written as tidy `Score` rows (``scores.json``; the report fills in the run's name), with what each item
 got beside them (``items.parquet``), so that any later test is exact.
@@ -10,19 +10,16 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from xrealign._version import __version__
-from xrealign.collecting import centring_texts
 from xrealign.config import Config
 from xrealign.errors import ArtifactError
 from xrealign.language import Language, parse_language
 from xrealign.stages import CLDR, UDHR, Facts, embedded_tables, open_encoder
 from xrealign.types import Score
 
-Array = np.ndarray[Any, Any]
+PARTS, WHOLES = ":parts", ":wholes"
+"""Ends of the columns of ``items.parquet`` that tell what an item adds to the main metric, above and below the line."""
 
 
 def signature(**parts: str | int | float) -> str:
@@ -47,106 +44,9 @@ def read_scores(folder: Path) -> list[Score]:
         raise ArtifactError(f"{folder / 'scores.json'} is missing or damaged ({error}); delete the folder") from None
 
 
-def make_evaluate(config: Config, task_folder: Path, model_folder: Path, out: Path, method: str) -> Facts:
-    """Scores a fine-tuned model in every language of the task; the baseline also centred, as a control.
-
-    Language-mean centring moves each language's mean vector, estimated on parallel text that was not held out, to the
-    source language's mean of the same texts; nothing is trained.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from xrealign.model.vectors import sentence_vectors
-    from xrealign.tasks.metrics import accuracy, classification_statistics, macro_f1, majority_accuracy
-    from xrealign.tasks.task import task_from_json
-
-    task = task_from_json((task_folder / "task.json").read_text("utf-8"))
-    labels: list[str] = json.loads((model_folder / "labels.json").read_text("utf-8"))
-    encoder = open_encoder(config, model_folder)
-    head = _head(model_folder)
-    examples = [(language, example) for language, split in sorted(task.tests.items()) for example in split]
-    texts = [example.text for _, example in examples]
-    vectors = sentence_vectors(encoder, texts, encoder.layers, config.finetune.max_length, what="evaluate")
-    tags = np.array([language.tag for language, _ in examples])
-    predicted = {method: _predict(head, vectors)}
-    uncentred: list[str] = []
-    if method == "baseline":
-        targets = [language for language in task.tests if language.tag != config.source]
-        shifts = language_shifts(config, encoder, targets)
-        uncentred = [language.tag for language in targets if language not in shifts]
-        moved = vectors.copy()
-        for language, shift in shifts.items():
-            moved[tags == language.tag] += shift
-        predicted["centred"] = _predict(head, moved)
-    gold = [example.label for _, example in examples]
-    columns: dict[str, Any] = {"language": tags.tolist(), "text": texts, "gold": gold}
-    scores: list[Score] = []
-    majority: dict[str, float] = {}
-    for name, numbers in predicted.items():
-        columns[name] = [labels[number] for number in numbers]
-        for tag in dict.fromkeys(tags.tolist()):
-            if name == "centred" and tag in uncentred:
-                continue
-            rows = np.flatnonzero(tags == tag).tolist()
-            counts = classification_statistics([gold[r] for r in rows], [columns[name][r] for r in rows], labels)
-            majority[tag] = majority_accuracy(counts)
-            shared = {
-                "run": "",
-                "method": name,
-                "task": task.name,
-                "language": tag,
-                "n": counts.n,
-                "seed": config.seed,
-                "labels": len(counts.covered),
-                "signature": signature(
-                    task=task.name, data=task.digest[:8], pooling="mean", labels=len(labels), covered="gold"
-                ),
-            }
-            scores.append(Score(metric="accuracy", value=accuracy(counts), **shared))
-            scores.append(Score(metric="macro_f1", value=macro_f1(counts), **shared))
-    pq.write_table(pa.table(columns), out / "items.parquet", compression="zstd")
-    write_scores(scores, out)
-    values = {s.language: s.value for s in scores if (s.method, s.metric) == (method, "accuracy")}
-    others = [value for tag, value in values.items() if tag != config.source]
-    return {
-        "sentences": len(texts),
-        "languages": len(task.tests),
-        "uncentred": uncentred,
-        "majority": majority,
-        "accuracy": {"source": values.get(config.source), "targets": _mean(others)},
-    }
-
-
 def _mean(values: Sequence[float]) -> float | None:
     """Plain mean, or None when there is nothing to average."""
     return sum(values) / len(values) if values else None
-
-
-def _head(folder: Path) -> tuple[Array, Array]:
-    from safetensors.numpy import load_file
-
-    weights = load_file(folder / "head.safetensors")
-    return weights["linear.weight"], weights["linear.bias"]
-
-
-def _predict(head: tuple[Array, Array], vectors: Array) -> list[int]:
-    return [int(number) for number in (vectors @ head[0].T + head[1]).argmax(axis=1)]
-
-
-def language_shifts(config: Config, encoder: Any, languages: list[Language]) -> dict[Language, Array]:
-    """For each language the vector that moves its mean to the source language's, over the same parallel texts."""
-    from xrealign.model.vectors import sentence_vectors
-
-    pairs = centring_texts(config, languages)
-    texts = sorted({text for found in pairs.values() for pair in found for text in pair})
-    place = {text: row for row, text in enumerate(texts)}
-    vectors = sentence_vectors(encoder, texts, encoder.layers, config.finetune.max_length, what="language means")
-    shifts = {}
-    for language, found in pairs.items():
-        src = vectors[[place[text] for text, _ in found]].mean(axis=0, dtype=np.float64)
-        tgt = vectors[[place[text] for _, text in found]].mean(axis=0, dtype=np.float64)
-        shifts[language] = (src - tgt).astype(np.float32)
-    return shifts
 
 
 MEASURES = {UDHR: "sentence-retrieval", CLDR: "word-retrieval"}
