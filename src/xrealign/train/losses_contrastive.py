@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from xrealign.errors import ConfigError
 
@@ -20,6 +21,7 @@ DIRECTIONS = ("both", "forward", "backward")
 Negatives = Literal["strong", "weak"]
 Direction = Literal["both", "forward", "backward"]
 MAX_SCALE = 100.0
+CHUNK = {False: 1 << 20, True: 1 << 26}  # products at a time: what a CPU's cache holds, and what a GPU can spare
 
 
 def word_contrastive(
@@ -63,19 +65,67 @@ def word_contrastive(
         if candidates == "linked":
             src, tgt = src.index_select(0, i), tgt.index_select(0, j)
             i = j = torch.arange(len(links), device=links.device)
-        forward, backward = (src, i, 0, tgt, j, len(src)), (tgt, j, len(src), src, i, 0)
-        sides = {"both": (forward, backward), "forward": (forward,), "backward": (backward,)}[direction]
-        losses = []
-        for own, anchor, own_start, other, goal, other_start in sides:
-            # Divided before the product and masked in place: each pass over (N, candidates) costs as much as a block.
-            anchors = own.index_select(0, anchor) / temperature
-            if negatives == "weak":
-                losses.append(F.cross_entropy(anchors @ other.T, goal))
-            else:
-                similarity = anchors @ torch.cat([src, tgt]).T
-                itself = (anchor + own_start)[:, None]
-                losses.append(F.cross_entropy(similarity.scatter_(1, itself, -torch.inf), goal + other_start))
-        return torch.stack(losses).mean()
+        # Divided before the product: a pass over (N, candidates) costs as much as a block.
+        forward, backward = src.index_select(0, i) / temperature, tgt.index_select(0, j) / temperature
+        if negatives == "weak":
+            sides = {"forward": (forward, tgt, j), "backward": (backward, src, i)}
+            asked = sides.values() if direction == "both" else [sides[direction]]
+            return torch.stack([matching_loss(*side) for side in asked]).mean()
+        everything, j = torch.cat([src, tgt]), j + len(src)
+        anchors = {"both": torch.cat([forward, backward]), "forward": forward, "backward": backward}[direction]
+        goals = {"both": torch.cat([j, i]), "forward": j, "backward": i}[direction]
+        itself = {"both": torch.cat([i, j]), "forward": i, "backward": j}[direction]
+        return matching_loss(anchors, everything, goals, itself)
+
+
+def matching_loss(anchors: Tensor, candidates: Tensor, goals: Tensor, itself: Tensor | None = None) -> Tensor:
+    """Mean over the anchors of −log softmax(anchor · candidate) at its goal; ``itself`` is no candidate.
+
+    Equal to the cross-entropy of the matrix of products, which is never there as a whole: some anchors at a time are
+    compared with all candidates, and the gradient is taken at once, while their products are in the processor's cache.
+
+    Args:
+        anchors: *Shape:* (N, D)
+        candidates: *Shape:* (C, D)
+        goals: the candidate that is each anchor's translation. *Shape:* (N,)
+        itself: the candidate that is the anchor. *Shape:* (N,)
+    """
+    loss: Tensor = _Matching.apply(anchors, candidates, goals, itself)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _Matching(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, anchors: Tensor, candidates: Tensor, goals: Tensor, itself: Tensor | None) -> Tensor:
+        """Some rows at a time: with E = exp(products − their largest) and z = Σ E, the gradient at the anchors is
+        E·C / z − C[goal], at the candidates Eᵀ·(A / z) minus the anchors at their goals; both over N."""
+        learns = any(ctx.needs_input_grad[:2])
+        count, size = len(anchors), CHUNK[anchors.is_cuda] // len(candidates) + 1
+        right, at_candidates = candidates.index_select(0, goals), torch.zeros_like(candidates)
+        losses, at_anchors = [], []
+        for first in range(0, count, size):
+            rows = slice(first, first + size)
+            products = anchors[rows] @ candidates.T
+            if itself is not None:
+                products.scatter_(1, itself[rows, None], -torch.inf)
+            products.sub_(products.amax(1, keepdim=True))
+            found = products.gather(1, goals[rows, None])
+            scores = products.exp_()
+            total = scores.sum(1, keepdim=True)
+            losses.append(total.log() - found)
+            if learns:
+                at_anchors.append((scores @ candidates).div_(total).sub_(right[rows]))
+                at_candidates.addmm_(scores.T, anchors[rows] / total)
+        if learns:
+            at_candidates.index_add_(0, goals, anchors, alpha=-1)
+            ctx.save_for_backward(torch.cat(at_anchors).div_(count), at_candidates.div_(count))
+        return torch.cat(losses).mean()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        at_anchors, at_candidates = ctx.saved_tensors
+        return at_anchors * gradient, at_candidates * gradient, None, None
 
 
 def sentence_contrastive(
