@@ -14,7 +14,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from xrealign.errors import DataError
+from xrealign.errors import DataError, did_you_mean
 
 Scheme = Literal["conll", "IOB1", "IOB2", "IOE1", "IOE2", "BIOES", "BILOU"]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
@@ -80,7 +80,9 @@ def find_spans(
         if letter not in allowed:
             raise DataError(f"tag {name!r} is not of the scheme {scheme}, whose prefixes are {' '.join(allowed)}")
         if letter != "O" and one not in number:
-            raise DataError(f"tag {name!r} is of no known type; known are {', '.join(known)}")
+            raise DataError(
+                f"tag {name!r} is of no known type; known are {', '.join(known) or 'none'}{did_you_mean(one, known)}"
+            )
     # One flat row of words, an O before each sentence: a span never crosses it.
     code_of = {name: i for i, name in enumerate(names)}
     words = np.fromiter(map(code_of.__getitem__, chain.from_iterable(sentences)), np.int64, int(lengths.sum()))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from xrealign.errors import DataError, did_you_mean
 from xrealign.tasks.answers import AnswerRule, answer_scores
 from xrealign.tasks.spans import span_counts, span_types
-from xrealign.tasks.task import AnyExample, Kind
+from xrealign.tasks.task import EXAMPLES, AnyExample, Kind
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -67,7 +67,7 @@ def label_statistics(gold: Sequence[str], predicted: Sequence[str], labels: Sequ
     """
     _same_length(gold, predicted)
     items = np.arange(len(gold))
-    codes = _numbers(gold, labels, "gold label"), _numbers(predicted, labels, "predicted label")
+    codes = _numbers(gold, labels, "gold label", items), _numbers(predicted, labels, "predicted label", items)
     return Statistics(_columns(labels), _counts(items, *codes, len(gold), len(labels)))
 
 
@@ -84,8 +84,8 @@ def tag_statistics(
     lengths = _same_words(gold, predicted)
     items = np.repeat(np.arange(len(gold)), lengths)
     codes = (
-        _numbers(list(chain.from_iterable(gold)), tags, "gold tag"),
-        _numbers(list(chain.from_iterable(predicted)), tags, "predicted tag", missing=True),
+        _numbers(list(chain.from_iterable(gold)), tags, "gold tag", items),
+        _numbers(list(chain.from_iterable(predicted)), tags, "predicted tag", items, missing=True),
     )
     return Statistics(_columns(tags), _counts(items, *codes, len(gold), len(tags)))
 
@@ -190,13 +190,11 @@ def task_statistics(
         DataError: predictions are missing or of another kind, or a label or tag is unknown.
     """
     wanted: type[Any] = {"pos": tuple, "ner": tuple, "slots": SlotPrediction}.get(kind, str)
-    for prediction in predicted:
-        if not isinstance(prediction, wanted):
-            raise DataError(f"kind {kind} needs predictions of type {wanted.__name__}, got {prediction!r}")
-    try:
-        return _STATISTICS[kind](gold, predicted, labels, tags, answers)
-    except AttributeError as error:
-        raise DataError(f"the examples are not of kind {kind}: {error}") from None
+    for what, values, form in (("predictions", predicted, wanted), ("examples", gold, EXAMPLES[kind])):
+        for value in values:
+            if not isinstance(value, form):
+                raise DataError(f"kind {kind} needs {what} of type {form.__name__}, got {value!r}")
+    return _STATISTICS[kind](gold, predicted, labels, tags, answers)
 
 
 def majority(kind: Kind, gold: Sequence[AnyExample], labels: Sequence[str], tags: Sequence[str]) -> list[Prediction]:
@@ -206,7 +204,7 @@ def majority(kind: Kind, gold: Sequence[AnyExample], labels: Sequence[str], tags
     whose score is the share of questions without one.
 
     Raises:
-        DataError: there is no gold.
+        DataError: there is no gold, or no label or tag that the kind needs.
     """
     if not gold:
         raise DataError("there are no items to find the most frequent label of")
@@ -225,6 +223,8 @@ def majority(kind: Kind, gold: Sequence[AnyExample], labels: Sequence[str], tags
 
 def _most_frequent(names: Iterable[str], order: Sequence[str]) -> str:
     counts = Counter(names)
+    if not order:
+        raise DataError("there are no labels or tags to choose the most frequent of")
     return max(order, key=lambda name: counts[name])
 
 
@@ -244,8 +244,8 @@ def _counts(items: Ints, gold: Ints, predicted: Ints, n: int, names: int) -> Flo
     return np.concatenate(parts, axis=1).astype(np.float64)
 
 
-def _numbers(values: Sequence[str], names: Sequence[str], what: str, missing: bool = False) -> Ints:
-    """Places in ``names``; -1 for "" where it may be missing."""
+def _numbers(values: Sequence[str], names: Sequence[str], what: str, items: Ints, missing: bool = False) -> Ints:
+    """Places in ``names``; -1 for "" where it may be missing. ``items`` says whose value each is, for errors."""
     number = {name: i for i, name in enumerate(names)}
     if len(number) != len(names):
         raise DataError(f"{what}s: a name is given twice in {list(names)}")
@@ -255,7 +255,8 @@ def _numbers(values: Sequence[str], names: Sequence[str], what: str, missing: bo
         return np.fromiter(map(number.__getitem__, values), dtype=np.int64, count=len(values))
     except KeyError as error:
         name = str(error.args[0])
-        raise DataError(f"{what} {name!r} is none of the model's{did_you_mean(name, names)}") from None
+        item = items[list(values).index(name)]
+        raise DataError(f"{what} {name!r} of item {item} is none of the model's{did_you_mean(name, names)}") from None
 
 
 def _same_length(gold: Sequence[Any], predicted: Sequence[Any]) -> None:
