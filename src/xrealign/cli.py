@@ -103,6 +103,7 @@ def _add_verbs() -> None:
     """Verbs that live with their parts; these modules import nothing heavy until they run."""
     from xrealign.align.command import app as align_app
     from xrealign.corpus.command import app as data_app
+    from xrealign.measure_command import app as measure_app
     from xrealign.select.command import select_command
     from xrealign.similarity import distances_command
     from xrealign.sweep.command import sweep_command
@@ -118,6 +119,7 @@ def _add_verbs() -> None:
     app.command("transform", no_args_is_help=True)(transform_command)
     app.add_typer(align_app, name="align")
     app.add_typer(data_app, name="data")
+    app.add_typer(measure_app, name="measure")
 
 
 _add_verbs()
