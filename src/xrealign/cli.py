@@ -104,6 +104,8 @@ def _add_verbs() -> None:
     from xrealign.align.command import app as align_app
     from xrealign.corpus.command import app as data_app
     from xrealign.measure_command import app as measure_app
+    from xrealign.report.command import app as report_app
+    from xrealign.report.compare_command import compare_command
     from xrealign.select.command import select_command
     from xrealign.similarity import distances_command
     from xrealign.sweep.command import sweep_command
@@ -118,7 +120,9 @@ def _add_verbs() -> None:
     app.command("sweep")(sweep_command)
     app.command("transform", no_args_is_help=True)(transform_command)
     app.add_typer(align_app, name="align")
+    app.command("compare", no_args_is_help=True)(compare_command)
     app.add_typer(data_app, name="data")
+    app.add_typer(report_app, name="report")
     app.add_typer(measure_app, name="measure")
 
 

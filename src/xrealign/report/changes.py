@@ -7,22 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import special
 
 from xrealign.report.context import CONTROLS
 from xrealign.report.corrections import benjamini_hochberg, holm
 from xrealign.report.hierarchical import hierarchical_bootstrap
 from xrealign.report.significance import PairedTests, columns_of_tests, detectable
-from xrealign.report.stats import Interval, Resampled, difference_interval, mean_std, paired_bootstrap
+from xrealign.report.stats import Interval, Items, Resampled, difference_interval, mean_std, paired_bootstrap
 from xrealign.report.verdict import Kind
 
 # With fewer languages their choice cannot be judged from their spread; they are taken as they are.
 FEWEST_LANGUAGES = 5
 _NOTHING = 1e-12
+_SAME = 1e-6
 Array = NDArray[np.float64]
 Pair = tuple[str, str]
-SentenceItems = Mapping[tuple[str, str], ArrayLike]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def compare_columns(
     values: Array,
     tags: Sequence[str],
     pairs: Sequence[Pair],
-    items: SentenceItems | None = None,
+    items: Items | None = None,
 ) -> dict[str, Changes]:
     """For each language: method → reference → change. ``values`` is (methods, seeds, languages), NaN for none.
 
@@ -106,7 +106,7 @@ def compare_groups(
     values: Array,
     tags: Sequence[str],
     pairs: Sequence[Pair],
-    items: SentenceItems | None = None,
+    items: Items | None = None,
 ) -> Changes:
     """method → reference → change of the mean over the languages of (methods, seeds, languages) values.
 
@@ -212,12 +212,24 @@ def _of_group(differences: Array) -> Change:
 
 
 def _resampled(
-    items: SentenceItems | None, methods: Sequence[str], values: Array, tags: Sequence[str]
+    items: Items | None, methods: Sequence[str], values: Array, tags: Sequence[str]
 ) -> Mapping[str, Resampled]:
-    """Replicates of the sentences of each language; nothing where there are several seeds."""
+    """Replicates of the sentences of each language; nothing where there are several seeds.
+
+    Items whose mean is not the score (they are of another metric) are passed over.
+    """
     if not items or values.shape[1] > 1:
         return {}
-    return paired_bootstrap({key: rows for key, rows in items.items() if key[0] in methods and key[1] in tags})
+    known = {key: rows for key, rows in items.items() if key[0] in methods and key[1] in tags}
+    found = paired_bootstrap(known)
+    return {
+        tag: one
+        for tag, one in found.items()
+        if all(
+            abs(mean - values[methods.index(method), 0, tags.index(tag)]) < _SAME
+            for method, mean in zip(one.methods, one.observed, strict=True)
+        )
+    }
 
 
 def _with_items(

@@ -25,7 +25,8 @@ from xrealign.report.changes import (
 from xrealign.report.context import BASELINE, CONTROLS, METHODS, SOURCE_GROUP, Groups, ReportContext, language_of
 from xrealign.report.format import counted
 from xrealign.report.pivot import task_metrics
-from xrealign.report.stats import mean_std
+from xrealign.report.stats import Items as SentenceItems
+from xrealign.report.stats import Shares, mean_std
 from xrealign.report.verdict import Kind
 from xrealign.types import Score
 
@@ -33,7 +34,7 @@ ALL = "all target languages"
 SOURCE = "eng_Latn"
 
 # (model, task, method, language) → correct or not (or a share) per test sentence, in one order for all methods.
-Items = Mapping[tuple[str, str, str, str], ArrayLike]
+Items = Mapping[tuple[str, str, str, str], ArrayLike | Shares]
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +254,7 @@ def _compare(
     baseline: str,
     groups: Mapping[str, Sequence[str]],
     sources: set[str],
-    items: Mapping[tuple[str, str], ArrayLike],
+    items: SentenceItems,
     context: ReportContext,
 ) -> TaskComparison:
     references = {
@@ -324,7 +325,7 @@ def _group_line(
     cube: _Cube,
     pairs: Sequence[tuple[str, str]],
     baseline: str,
-    items: Mapping[tuple[str, str], ArrayLike],
+    items: SentenceItems,
 ) -> GroupLine:
     columns = [cube.tags.index(tag) for tag in tags]
     there: NDArray[np.bool_] = np.any(~np.isnan(cube.values[:, :, columns]), axis=1)  # (methods, languages)
