@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from xrealign.config import Config
-from xrealign.stages import Facts, open_encoder
+from xrealign.stages import Facts, open_encoder, read_task
 
 
 def realign_settings(config: Config) -> Any:
@@ -58,14 +57,13 @@ def make_realign(
 
 def make_finetune(config: Config, task: Path, encoder_folder: Path | None, out: Path, work: Path) -> Facts:
     """Fine-tunes on the source language; writes an encoder folder with ``head.safetensors`` and ``labels.json``."""
-    from xrealign.tasks.task import task_from_json
     from xrealign.train.finetune import FinetuneSettings, finetune
 
     encoder = open_encoder(config, encoder_folder)
-    labelled = task_from_json((task / "task.json").read_text("utf-8"))
+    labelled = read_task(task)
     settings = FinetuneSettings(**config.finetune.model_dump())
-    head, facts = finetune(encoder, labelled.train, labelled.labels, settings, work, config.seed)
-    _save_model(encoder, head, labelled.labels, out)
+    head, facts = finetune(encoder, labelled, settings, work, config.seed)
+    _save_model(encoder, head, labelled, out)
     return facts
 
 
@@ -74,18 +72,16 @@ def make_joint(
 ) -> Facts:
     """Realigns and fine-tunes in one phase, or trains the control; writes what `make_finetune` writes."""
     from xrealign.align.aligned import read_aligned
-    from xrealign.tasks.task import task_from_json
     from xrealign.train.finetune import FinetuneSettings
     from xrealign.train.joint import joint
 
     encoder, table = open_encoder(config, encoder_folder), config.realign
-    labelled = task_from_json((task / "task.json").read_text("utf-8"))
+    labelled = read_task(task)
     aligned = read_aligned(align)
     head, facts = joint(
         encoder,
         aligned,
-        labelled.train,
-        labelled.labels,
+        labelled,
         _settings_for(config, aligned.languages),
         FinetuneSettings(**config.finetune.model_dump()),
         work,
@@ -95,35 +91,31 @@ def make_joint(
         every=table.every,
         control=control,
     )
-    _save_model(encoder, head, labelled.labels, out)
+    _save_model(encoder, head, labelled, out)
     return facts | {"parameters": sum(1 for _ in encoder.model.parameters())}
 
 
 def _dev_scores(config: Config, encoder: Any, task: Path) -> Any:
     """The watch over a fine-tuned encoder's head on the task's dev set; None without one."""
-    from safetensors.torch import load_file
+    from xrealign.train.finetune import dev_scores
+    from xrealign.train.heads import load_head
+    from xrealign.train.predict import PredictSettings
 
-    from xrealign.tasks.task import task_from_json
-    from xrealign.train.finetune import Classifier, dev_scores
-
-    examples = task_from_json((task / "task.json").read_text("utf-8")).dev[:DEV_WATCHED]
+    examples = read_task(task).dev[:DEV_WATCHED]
     if not examples:
         return None
-    labels = json.loads((encoder.folder / HEAD_FILES[1]).read_text("utf-8"))
-    head = Classifier(encoder.width, len(labels))
-    head.load_state_dict(load_file(encoder.folder / HEAD_FILES[0]))
-    return dev_scores(encoder, head, examples, labels, config.finetune.max_length)
+    settings = PredictSettings(max_length=config.finetune.max_length)
+    head, kind, labels, tags = load_head(encoder.folder)
+    return dev_scores(encoder, head, kind, examples, labels, tags, settings)
 
 
-DEV_WATCHED = 200  # sentences of the dev set that are looked at while an encoder is realigned after fine-tuning
+DEV_WATCHED = 200  # examples of the dev set that are looked at while an encoder is realigned after fine-tuning
 HEAD_FILES = ("head.safetensors", "labels.json")
 
 
-def _save_model(encoder: Any, head: Any, labels: Sequence[str], out: Path) -> None:
-    from safetensors.torch import save_file
-
+def _save_model(encoder: Any, head: Any, task: Any, out: Path) -> None:
     from xrealign.model.encoder import save_encoder
+    from xrealign.train.heads import save_head
 
     save_encoder(encoder, out, base=encoder.folder)
-    save_file({name: p.detach().cpu() for name, p in head.state_dict().items()}, out / HEAD_FILES[0])
-    (out / HEAD_FILES[1]).write_text(json.dumps(list(labels), ensure_ascii=False), "utf-8")
+    save_head(out, head, task.kind, task.labels, task.tags)

@@ -10,12 +10,17 @@ import pytest
 import torch
 
 from xrealign.errors import ConfigError, TrainingError
+from xrealign.language import parse_language
 from xrealign.model.encoder import load_encoder
-from xrealign.tasks.task import Example
-from xrealign.train.finetune import FinetuneSettings, finetune, steps_of
+from xrealign.tasks.task import Example, Task
+from xrealign.train.finetune import FinetuneSettings, finetune, finetune_side, steps_of
 from xrealign.train.joint import joint
+from xrealign.train.lora import LoraSettings
 from xrealign.train.objectives import OBJECTIVES
-from xrealign.train.realign import RealignSettings, realign
+from xrealign.train.realign import RealignSettings, realign, realign_side
+from xrealign.train.session import train_phase
+from xrealign.train.strategies import PhaseSpec
+from xrealign.train.task_inputs import encode_task
 
 SHORT = RealignSettings(steps=3, batch_size=4, learning_rate=1e-3, freeze="none", watch="off")
 SMALL = {"infoxlm": {"queue": 32}, "xlm_align": {"label_layer": 2}}
@@ -30,6 +35,10 @@ def short(**settings):
 def examples(aligned):
     middle = sorted(map(len, aligned.src))[len(aligned) // 2]
     return [Example(text, LABELS[len(text) < middle], str(n)) for n, text in enumerate(aligned.src)]
+
+
+def task_of(examples):
+    return Task("length", "class", parse_language("eng"), tuple(LABELS), tuple(examples), (), {})
 
 
 def weights(encoder):
@@ -158,7 +167,9 @@ def test_mixtures_are_counted_and_the_smallest_language_is_repeated(tiny_encoder
 def test_both_at_once_keep_each_ones_freeze(tiny_encoder, aligned, examples, tmp_path, strategy):
     finetuning = FinetuneSettings(steps=4, batch_size=4, freeze="only blocks 1", learning_rate=1e-2)
     realigning = short(freeze="only blocks 3")
-    head, facts = joint(tiny_encoder, aligned, examples, LABELS, realigning, finetuning, tmp_path, 3, strategy=strategy)
+    head, facts = joint(
+        tiny_encoder, aligned, task_of(examples), realigning, finetuning, tmp_path, 3, strategy=strategy
+    )
     assert {part for part, share in facts["drift"].items() if share > 0} == {"block 1", "block 3"}
     assert facts["history"][-1]["step"] == {"during": 4, "alternating": 8}[strategy]
     assert facts["pairs_drawn"] == 16  # as many batches as the task has
@@ -169,8 +180,8 @@ def test_both_at_once_keep_each_ones_freeze(tiny_encoder, aligned, examples, tmp
 def test_in_joint_training_the_task_sees_what_it_sees_alone(tiny_encoder_folder, aligned, examples, tmp_path):
     settings = FinetuneSettings(steps=1, batch_size=4)
     alone, beside = (load_encoder(str(tiny_encoder_folder)) for _ in range(2))
-    head, facts = finetune(alone, examples, LABELS, settings, tmp_path / "a", 3)
-    other, told = joint(beside, aligned, examples, LABELS, short(), settings, tmp_path / "b", 3, weight=1e-12)
+    head, facts = finetune(alone, task_of(examples), settings, tmp_path / "a", 3)
+    other, told = joint(beside, aligned, task_of(examples), short(), settings, tmp_path / "b", 3, weight=1e-12)
     # Dropout is drawn for the phase by name, so only what comes before training is equal.
     assert facts["examples"] == told["task"]["examples"]
     assert head.linear.weight.shape == other.linear.weight.shape
@@ -196,7 +207,7 @@ def test_in_joint_training_adapters_stand_in_for_realignment_alone(
     finetuning = FinetuneSettings(steps=3, batch_size=4, freeze=freeze, learning_rate=1e-3)
     realigning = short(freeze="only blocks 1,3", adapter="lora", lora={"rank": 2}, learning_rate=1e-2)
     _, facts = joint(
-        tiny_encoder, aligned, examples, LABELS, realigning, finetuning, tmp_path, 3, strategy=strategy, weight=1.0
+        tiny_encoder, aligned, task_of(examples), realigning, finetuning, tmp_path, 3, strategy=strategy, weight=1.0
     )
     ranks = ranks_of_change(tiny_encoder, before)
     assert {n for n, rank in ranks.items() if rank} == facts["moved"].keys()
@@ -214,10 +225,41 @@ def test_in_joint_training_adapters_stand_in_for_realignment_alone(
     assert ranks[query.format(0) + "bias"] == 1
 
 
+def test_two_sides_with_adapters_share_them_where_both_may_learn(tiny_encoder, aligned, examples, tmp_path):
+    pytest.importorskip("peft")
+    before = weights(tiny_encoder)
+    spec = PhaseSpec("joint", 2, {"finetune": 1.0, "realign": 1.0}, "finetune")
+    ours, _ = realign_side(tiny_encoder, aligned, short(freeze="only blocks 1,3"), 2, 3)
+    finetuning = FinetuneSettings(steps=2, batch_size=4, freeze="only blocks 3,4", learning_rate=1e-2)
+    task = task_of(examples)
+    inputs = encode_task(tiny_encoder.tokenizer, "class", task.train, 96)
+    theirs, *_ = finetune_side(tiny_encoder, task, inputs, finetuning, 2, 2, tmp_path, 3)
+    reached = {}
+
+    def spying(kind, side):
+        def build(learning, opens):
+            reached[kind] = {name.split(".")[3] for name in learning}
+            return side.build(learning, opens)
+
+        return dataclasses.replace(side, build=build)
+
+    sides = {"realign": spying("realign", ours), "finetune": spying("finetune", theirs)}
+    lora = LoraSettings(rank=2)
+    train_phase(tiny_encoder, spec, sides, tmp_path, 3, compact=True, precision="fp32", lora=lora)
+    assert reached == {"realign": {"0", "2"}, "finetune": {"2", "3"}}
+    ranks = ranks_of_change(tiny_encoder, before)
+    for block, rank in enumerate((2, 0, 2, 2)):
+        assert ranks[f"encoder.layer.{block}.attention.self.query.weight"] == rank
+    assert max(ranks.values()) == 2
+    other = {"realign": lora, "finetune": LoraSettings(rank=4)}
+    with pytest.raises(ConfigError, match="both train one set of adapters"):
+        train_phase(tiny_encoder, spec, sides, tmp_path / "b", 3, compact=True, precision="fp32", lora=other)
+
+
 def test_joint_training_refuses_strategies_of_its_own(tiny_encoder, aligned, examples, tmp_path):
     settings = FinetuneSettings(steps=1)
     with pytest.raises(ConfigError, match="never realigns and fine-tunes in one phase"):
-        joint(tiny_encoder, aligned, examples, LABELS, short(), settings, tmp_path, 3, strategy="before")
+        joint(tiny_encoder, aligned, task_of(examples), short(), settings, tmp_path, 3, strategy="before")
 
 
 def test_epochs_are_whole_passes():
@@ -264,7 +306,7 @@ def test_a_cache_without_a_front_is_refused(tiny_encoder, aligned, examples, tmp
         realign(tiny_encoder, aligned, short(front_cache=0.1, freeze="none"), tmp_path, seed=3)
     settings = FinetuneSettings(steps=1)
     with pytest.raises(ConfigError, match="front_cache is for realignment alone"):
-        joint(tiny_encoder, aligned, examples, LABELS, short(front_cache=0.1), settings, tmp_path, 3)
+        joint(tiny_encoder, aligned, task_of(examples), short(front_cache=0.1), settings, tmp_path, 3)
 
 
 def test_linked_words_are_switched_and_links_go_with_them(tiny_encoder, aligned, tmp_path):
@@ -290,12 +332,13 @@ def test_linked_words_are_switched_and_links_go_with_them(tiny_encoder, aligned,
 def test_what_a_head_forgets_is_seen_on_a_dev_set_of_the_source_language(tiny_encoder, aligned, examples, tmp_path):
     from xrealign.model.vectors import sentence_vectors
     from xrealign.train.finetune import dev_scores
+    from xrealign.train.predict import PredictSettings
 
     finetuning = FinetuneSettings(steps=60, batch_size=8, learning_rate=2e-3, head_rate=5.0)
-    head, _ = finetune(tiny_encoder, examples, LABELS, finetuning, tmp_path / "a", 3)
+    head, _ = finetune(tiny_encoder, task_of(examples), finetuning, tmp_path / "a", 3)
     dev = [e for label in LABELS for e in [e for e in examples if e.label == label][:20]]  # as many of each
     assert len(dev) == 40
-    scores = dev_scores(tiny_encoder, head, dev, LABELS, 96)
+    scores = dev_scores(tiny_encoder, head, "class", dev, LABELS, (), PredictSettings())
     vectors = sentence_vectors(tiny_encoder, [example.text for example in dev], 4, 96)
     found = (torch.from_numpy(vectors) @ head.linear.weight.T + head.linear.bias).argmax(-1).tolist()
     right = sum(LABELS[place] == example.label for place, example in zip(found, dev, strict=True))

@@ -15,7 +15,8 @@ from xrealign.errors import ConfigError
 from xrealign.model.encoder import load_encoder
 from xrealign.model.layers import hidden_state, trainable_names
 from xrealign.model.words import encode_texts, pool_words
-from xrealign.train.finetune import Classifier, classification_loss
+from xrealign.train.finetune import loss_of
+from xrealign.train.heads import Classifier
 from xrealign.train.loop import Objective, Phase, rate_at, run_phase
 from xrealign.train.losses import word_contrastive
 from xrealign.train.seeds import seed_torch
@@ -104,7 +105,7 @@ def objectives_of(model, data, freeze="front"):
     upper = frozenset(f"encoder.{name}" for name in trainable_names(model["encoder"], freeze))
     head = frozenset({"head.linear.weight", "head.linear.bias"})
     return {
-        "finetune": [Objective("task", labelled, classification_loss, every | head)],
+        "finetune": [Objective("task", labelled, loss_of("class"), every | head)],
         "realign": [Objective("word", pairs, realignment_loss, upper | {"projection.weight"})],
     }
 
@@ -134,7 +135,7 @@ def by_hand(folder, data, spec, losses_of_step):
         for kind, number, weight in losses_of_step(step):
             seed_torch(SEED, "dropout", spec.name, {"finetune": "task", "realign": "word"}[kind], step)
             if kind == "finetune":
-                total = total + weight * classification_loss(model, labelled(number))
+                total = total + weight * loss_of("class")(model, labelled(number))
             else:
                 total = total + weight * realignment_loss(model, pairs(number))
         total.backward()

@@ -1,35 +1,45 @@
-"""Fine-tuning on labelled sentences of the source language: a linear classifier on mean-pooled vectors."""
+"""Fine-tuning on the labelled examples of the source language: any kind of task, one head, one side of a phase."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from xrealign.errors import DataError
 from xrealign.model.encoder import Encoder
-from xrealign.model.words import encode_texts, length_batches, make_batch, pool_sentences
-from xrealign.tasks.task import Example
+from xrealign.model.layers import find_blocks, hidden_state
+from xrealign.progress import say
+from xrealign.tasks.metrics import MAIN_METRIC, score
+from xrealign.tasks.statistics import task_statistics
+from xrealign.tasks.task import AnyExample, Kind, Task
+from xrealign.train.heads import make_head, task_loss
+from xrealign.train.keeping import Keeping, after_step, check_keeping, points_of
 from xrealign.train.loop import Objective, Phase
+from xrealign.train.lora import LoraSettings
+from xrealign.train.predict import PredictSettings, predict_inputs
 from xrealign.train.seeds import seed_torch
 from xrealign.train.session import Opens, Part, Scores, Side, train_phase
 from xrealign.train.strategies import PhaseSpec
-from xrealign.train.streams import LabelledBatch, LabelledStream, plan_steps
-
-DROPOUT = 0.1
-DEV_SUBWORDS = 4096  # of a batch when a dev set is scored
+from xrealign.train.streams import plan_steps
+from xrealign.train.task_inputs import TaskInputs, encode_task, task_targets
+from xrealign.train.task_streams import TaskBatch, TaskStream
 
 
 @dataclass(frozen=True)
 class FinetuneSettings:
-    """How to fine-tune; the names are those of a config's ``[finetune]`` table, which explains them."""
+    """How to fine-tune; the names are those of a config's ``[finetune]`` table, which explains them.
+
+    Attributes:
+        lora: fields of `LoraSettings`, for ``adapter = "lora"``.
+        word_pooling: a word's vector is its first subword's, or the mean of all (kinds pos, ner, slots).
+        stride: subwords that two windows of a long text share.
+        keep: the last weights, or the best on the source language's dev set by the kind's main metric.
+        average: end with the mean of the weights after so many of the last epochs (without epochs: tenths).
+    """
 
     steps: int = 1000
     batch_size: int = 32
@@ -37,7 +47,13 @@ class FinetuneSettings:
     head_rate: float = 1.0
     epochs: int | None = None
     freeze: str = "none"
+    adapter: Literal["none", "lora"] = "none"
+    lora: Mapping[str, Any] = field(default_factory=dict)
     max_length: int = 96
+    stride: int = 32
+    word_pooling: Literal["first", "mean"] = "first"
+    keep: Literal["last", "best"] = "last"
+    average: int = 1
     schedule: Literal["constant", "linear"] = "linear"
     warmup: float = 0.1
     weight_decay: float = 0.0
@@ -47,95 +63,78 @@ class FinetuneSettings:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 
-class Classifier(nn.Module):
-    """Dropout and one linear layer on sentence vectors. *Shape:* (S, D) → (S, labels)"""
-
-    def __init__(self, width: int, labels: int) -> None:
-        super().__init__()
-        self.dropout = nn.Dropout(DROPOUT)
-        self.linear = nn.Linear(width, labels)
-
-    def forward(self, vectors: Tensor) -> Tensor:
-        """Scores of each label, before softmax."""
-        scores: Tensor = self.linear(self.dropout(vectors))
-        return scores
-
-
-def classification_loss(model: nn.Module, batch: LabelledBatch) -> Tensor:
-    """Cross-entropy of the labels given the mean-pooled last layer."""
-    hidden = model["encoder"](**batch.texts.inputs).last_hidden_state  # type: ignore[index]
-    scores = model["head"](pool_sentences(hidden, batch.texts.inputs["attention_mask"]))  # type: ignore[index]
-    return F.cross_entropy(scores.float(), batch.labels)
-
-
-def label_numbers(examples: Sequence[Example], labels: Sequence[str]) -> np.ndarray[Any, Any]:
-    """Each example's place in ``labels``, by name.
-
-    Raises:
-        DataError: an example has a label that is not among them.
-    """
-    places = {name: place for place, name in enumerate(labels)}
-    unknown = sorted({example.label for example in examples} - set(places))
-    if unknown:
-        raise DataError(f"labels {', '.join(map(repr, unknown))} are not among those trained on: {', '.join(labels)}")
-    return np.array([places[example.label] for example in examples], dtype=np.int64)
-
-
 def finetune(
-    encoder: Encoder,
-    examples: Sequence[Example],
-    labels: Sequence[str],
-    settings: FinetuneSettings,
-    folder: Path,
-    seed: int,
-) -> tuple[Classifier, dict[str, Any]]:
+    encoder: Encoder, task: Task, settings: FinetuneSettings, folder: Path, seed: int
+) -> tuple[nn.Module, dict[str, Any]]:
     """Fine-tunes ``encoder`` in place; returns the head and counts with the history.
 
-    Order of data, dropout and the head's first values depend on ``seed`` alone, so two encoders fine-tuned with one
-    seed see the same batches in the same order.
+    Order of data, dropout and the head's first values have seeds of their own, made from ``seed`` alone, so two
+    encoders fine-tuned with one seed see the same batches in the same order.
 
     Raises:
-        ConfigError: a freeze that does not fit the encoder.
-        DataError: a label is not among ``labels``.
+        ConfigError: a freeze that does not fit the encoder, or settings that contradict each other.
     """
-    steps = steps_of(settings, len(examples))
+    inputs = encode_task(encoder.tokenizer, task.kind, task.train, settings.max_length, settings.stride)
+    steps = steps_of(settings, len(inputs))
     spec = PhaseSpec("finetune", steps, {"finetune": 1.0}, "finetune")
-    side, head, facts = finetune_side(encoder, examples, labels, settings, steps, seed)
-    compact, precision = settings.compact_vocabulary, settings.precision
-    trained = train_phase(encoder, spec, {"finetune": side}, folder, seed, compact=compact, precision=precision)
+    side, head, facts = finetune_side(encoder, task, inputs, settings, steps, steps, folder, seed)
+    trained = train_phase(
+        encoder,
+        spec,
+        {"finetune": side},
+        folder,
+        seed,
+        compact=settings.compact_vocabulary,
+        precision=settings.precision,
+        lora=LoraSettings(**settings.lora) if settings.adapter == "lora" else None,
+    )
     return head, trained.facts() | facts
 
 
-def steps_of(settings: FinetuneSettings, examples: int) -> int:
-    """Optimiser steps on so many examples: ``epochs`` passes of whole batches and a rest, or ``steps``."""
-    return settings.steps if settings.epochs is None else -(-examples // settings.batch_size) * settings.epochs
+def steps_of(settings: FinetuneSettings, items: int) -> int:
+    """Optimiser steps on so many texts or windows: ``epochs`` passes of whole batches and a rest, or ``steps``."""
+    return settings.steps if settings.epochs is None else -(-items // settings.batch_size) * settings.epochs
 
 
 def finetune_side(
     encoder: Encoder,
-    examples: Sequence[Example],
-    labels: Sequence[str],
+    task: Task,
+    inputs: TaskInputs,
     settings: FinetuneSettings,
+    turns: int,
     steps: int,
+    folder: Path,
     seed: int,
-) -> tuple[Side, Classifier, dict[str, Any]]:
+) -> tuple[Side, nn.Module, dict[str, Any]]:
     """Fine-tuning as a side of a phase, the head it trains, and what is to be told of it.
 
     Args:
-        steps: how often it takes part.
+        inputs: the task's training examples.
+        turns: how often it takes part.
+        steps: of the phase.
+        folder: of the phase's checkpoints.
     """
-    texts = encode_texts(encoder.tokenizer, [example.text for example in examples], settings.max_length)
-    plan = plan_steps([0] * len(texts), texts.lengths, steps, settings.batch_size, seed, "finetune")
-    stream = LabelledStream(texts, label_numbers(examples, labels), plan, encoder.tokenizer.pad_token_id)
+    points = points_of(steps, settings.epochs)
+    check_keeping(settings.keep, settings.average, points, bool(task.dev))
+    targets = task_targets(task.kind, inputs, task.train, task.labels, task.tags)
+    texts = inputs.texts
+    plan = plan_steps([0] * len(inputs), texts.lengths, turns, settings.batch_size, seed, "finetune")
+    stream = TaskStream(inputs, targets, plan, encoder.tokenizer.pad_token_id)
     seed_torch(seed, "head")
-    head = Classifier(encoder.width, len(labels))
-    own = frozenset({"head.linear.weight", "head.linear.bias"})
+    impossible = any(not example.answers for example in task.train) if task.kind == "qa" else False
+    head = make_head(task.kind, encoder.width, task.labels, task.tags, settings.word_pooling, impossible)
+    own = frozenset(f"head.{name}" for name, _ in head.named_parameters())
+    used, measure = [texts.ids], None
+    if settings.keep == "best":
+        predicting = PredictSettings(max_length=settings.max_length, stride=settings.stride)
+        dev = dev_scores(encoder, head, task.kind, task.dev, task.labels, task.tags, predicting)
+        used, measure = [*used, *dev.used], dev.measure
 
     def build(learning: frozenset[str], opens: Opens | None) -> Part:
         objective = Objective(
             "task",
             stream,
-            classification_loss,
+            loss_of(task.kind),
             learning | own,
             trainable_at=None if opens is None else (lambda step: opens(step) | own),
         )
@@ -152,37 +151,55 @@ def finetune_side(
         settings.clip,
         settings.checkpoint_every,
         {"head.": settings.head_rate},
+        after=after_step(Keeping(points, folder, settings.average, measure)),
     )
-    facts = {"examples": len(examples), "drawn": int(plan.size)}
-    return Side(template, settings.freeze, [texts.ids], build), head, facts
+    facts: dict[str, Any] = {"examples": len(task.train), "drawn": int(plan.size)}
+    facts |= {"windows": len(inputs)} if len(inputs) != len(task.train) else {}
+    facts |= {"cut": dict(inputs.cut)} if inputs.cut else {}
+    for reason, count in inputs.cut.items():
+        say(f"  finetune: {count} {reason} of {len(task.train)} examples (max_length = {settings.max_length})")
+    return Side(template, settings.freeze, used, build), head, facts
+
+
+def loss_of(kind: Kind) -> Callable[[nn.Module, TaskBatch], Tensor]:
+    """The loss of a model that holds ``encoder`` and ``head``."""
+
+    def loss(model: nn.Module, batch: TaskBatch) -> Tensor:
+        encoder: nn.Module = model["encoder"]  # type: ignore[index]
+        hidden = hidden_state(encoder, len(find_blocks(encoder)), batch.texts.inputs)
+        return task_loss(model["head"], kind, hidden, batch)  # type: ignore[index]
+
+    return loss
 
 
 def dev_scores(
-    encoder: Encoder, head: Classifier, examples: Sequence[Example], labels: Sequence[str], max_length: int
+    encoder: Encoder,
+    head: nn.Module,
+    kind: Kind,
+    examples: Sequence[AnyExample],
+    labels: Sequence[str],
+    tags: Sequence[str],
+    settings: PredictSettings,
 ) -> Scores:
-    """Accuracy of a fine-tuned head on labelled sentences of the source language, to be watched while the encoder is
-    realigned after fine-tuning: no target labels are needed to see that what it learned is being lost.
+    """The main metric of a head on labelled examples of the source language, as ``dev``: to choose a model by, or to be
+    watched while the encoder is realigned after fine-tuning. No target labels are needed for either.
 
     Args:
-        labels: in the order of the head's scores.
+        labels, tags: in the order of the head's scores.
 
     Raises:
-        DataError: a label is not among ``labels``.
+        DataError: there are no examples, or one has a label or tag that is not among these.
     """
-    texts = encode_texts(encoder.tokenizer, [example.text for example in examples], max_length)
-    wanted = torch.from_numpy(label_numbers(examples, labels))
-    pad = encoder.tokenizer.pad_token_id
-    batches = [(rows, make_batch([(texts, rows)], pad).inputs) for rows in length_batches(texts.lengths, DEV_SUBWORDS)]
+    if not examples:
+        raise DataError("there are no dev examples to score a head on")
+    inputs = encode_task(encoder.tokenizer, kind, examples, settings.max_length, settings.stride)
+    task_targets(kind, inputs, examples, labels, tags)
+    pad = int(encoder.tokenizer.pad_token_id)
 
     def measure(model: nn.Module) -> dict[str, float]:
         inner: nn.Module = model["encoder"]  # type: ignore[index]
-        device = next(inner.parameters()).device
-        own = copy.deepcopy(head).to(device).eval()
-        right = 0
-        for rows, inputs in batches:
-            moved = {name: tensor.to(device) for name, tensor in inputs.items()}
-            vectors = pool_sentences(inner(**moved).last_hidden_state, moved["attention_mask"])
-            right += int((own(vectors).argmax(-1).cpu() == wanted[rows]).sum())
-        return {"dev": right / len(wanted)}
+        found = predict_inputs(inner, head, inputs, examples, labels, tags, pad, settings)[""]
+        statistics = task_statistics(kind, examples, found.predictions, labels, tags)
+        return {"dev": score(statistics, MAIN_METRIC[kind])}
 
-    return Scores([texts.ids], measure)
+    return Scores([inputs.texts.ids], measure)

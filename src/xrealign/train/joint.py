@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from torch import nn
 
 from xrealign.align.aligned import AlignedTexts
 from xrealign.errors import ConfigError
 from xrealign.model.encoder import Encoder
-from xrealign.tasks.task import Example
-from xrealign.train.finetune import Classifier, FinetuneSettings, finetune_side, steps_of
+from xrealign.tasks.task import Task
+from xrealign.train.finetune import FinetuneSettings, finetune_side, steps_of
 from xrealign.train.lora import LoraSettings
 from xrealign.train.realign import RealignSettings, finished, realign_side
 from xrealign.train.session import train_phase
 from xrealign.train.strategies import plan_phases, turns
+from xrealign.train.task_inputs import encode_task
 
 
 def joint(
     encoder: Encoder,
     aligned: AlignedTexts,
-    examples: Sequence[Example],
-    labels: Sequence[str],
+    task: Task,
     realigning: RealignSettings,
     finetuning: FinetuneSettings,
     folder: Path,
@@ -31,7 +32,7 @@ def joint(
     weight: float = 0.1,
     every: int = 2,
     control: bool = False,
-) -> tuple[Classifier, dict[str, Any]]:
+) -> tuple[nn.Module, dict[str, Any]]:
     """Trains ``encoder`` in place on both; returns the task's head and counts, history and what moved.
 
     Optimiser, rate, schedule and precision are those of fine-tuning; each loss keeps its own freeze, so that
@@ -49,23 +50,27 @@ def joint(
         ConfigError: a setting that does not fit the encoder, or a strategy without such a phase.
         TrainingError: see `xrealign.train.realign.realign`.
     """
+    if finetuning.adapter != "none":
+        raise ConfigError(f"finetune.adapter = {finetuning.adapter!r} is for fine-tuning alone, not for {strategy!r}")
     if realigning.front_cache:
         raise ConfigError(f"front_cache is for realignment alone, where the front stays, not for {strategy!r}")
-    steps = steps_of(finetuning, len(examples))
+    inputs = encode_task(encoder.tokenizer, task.kind, task.train, finetuning.max_length, finetuning.stride)
+    steps = steps_of(finetuning, len(inputs))
     specs = [spec for spec in plan_phases(strategy, steps, 0, weight, every) if len(spec.weights) == 2]
     if not specs:
         raise ConfigError(f"strategy = {strategy!r} never realigns and fine-tunes in one phase")
     (spec,) = specs
     realign, told = realign_side(encoder, aligned, realigning, turns(spec, "realign"), seed, control)
-    task, head, task_facts = finetune_side(encoder, examples, labels, finetuning, turns(spec, "finetune"), seed)
+    own = turns(spec, "finetune")
+    side, head, task_facts = finetune_side(encoder, task, inputs, finetuning, own, spec.steps, folder, seed)
     trained = train_phase(
         encoder,
         spec,
-        {"finetune": task, "realign": realign},
+        {"finetune": side, "realign": realign},
         folder,
         seed,
         compact=realigning.compact_vocabulary and finetuning.compact_vocabulary,
         precision=finetuning.precision,
-        lora=LoraSettings(**realigning.lora) if realigning.adapter == "lora" else None,
+        lora={"realign": LoraSettings(**realigning.lora)} if realigning.adapter == "lora" else None,
     )
     return head, finished(told, trained) | {"task": task_facts}

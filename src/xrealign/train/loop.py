@@ -30,6 +30,7 @@ from xrealign.train.seeds import seed_torch
 from xrealign.train.watch import Measures, Watch, take, warnings_of
 
 LOG_EVERY = 10
+After = Callable[[nn.Module, int, frozenset[str]], Row]
 
 
 def every_step(step: int) -> int | None:
@@ -86,6 +87,8 @@ class Phase:
         faster: learning rate of parameters whose names start with a key, as a multiple of the schedule's: a new head
             has further to go than the encoder under it.
         watch: measures of collapse and forgetting, or None.
+        after: called after each step with the model, the number of steps done and the names of all that learns; what
+            it returns joins the history. It may choose the weights that the last step leaves.
     """
 
     name: str
@@ -99,6 +102,7 @@ class Phase:
     checkpoint_every: int = 100
     faster: Mapping[str, float] = field(default_factory=dict)
     watch: Watch | None = None
+    after: After | None = None
 
 
 def rate_at(phase: Phase, step: int) -> float:
@@ -204,8 +208,10 @@ def run_phase(model: nn.Module, phase: Phase, folder: Path, seed: int, precision
         optimizer.zero_grad(set_to_none=True)
         done = step + 1
         measuring = phase.watch is not None and done % phase.watch.every == 0
-        if done % LOG_EVERY == 0 or done == phase.steps or done % phase.checkpoint_every == 0 or measuring:
+        told = phase.after(model, done, learning) if phase.after is not None else {}
+        if done % LOG_EVERY == 0 or done == phase.steps or done % phase.checkpoint_every == 0 or measuring or told:
             row = _history_row(phase, losses[: done - since].tolist(), since, rate)
+            row |= told
             row |= {"parts": dict(parts)} if parts else {}
             row |= {"watch at start": before} if before is not None and not history else {}
             row |= _watched(model, phase, before) if measuring and before is not None else {}

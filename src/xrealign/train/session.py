@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xrealign.errors import TrainingError
+from xrealign.errors import ConfigError
 from xrealign.model.encoder import Encoder, embeddings_name
 from xrealign.model.layers import trainable_names, unfreezing
 from xrealign.train.compaction import compact_embeddings, expand_embeddings
@@ -114,15 +114,16 @@ def train_phase(
     *,
     compact: bool,
     precision: str,
-    lora: LoraSettings | None = None,
+    lora: LoraSettings | Mapping[Kind, LoraSettings] | None = None,
 ) -> Trained:
     """Trains ``encoder`` in place; going on from checkpoints in ``folder``.
 
     Args:
         sides: at least those that ``spec`` gives a weight.
         compact: train on the rows of the embeddings that occur.
-        lora: realignment trains adapters in the place of what its freeze leaves open, which are merged at the end. A
-            task beside it trains the weights themselves, those under the adapters among them, and not the adapters.
+        lora: realignment, or a task on its own, trains adapters in the place of what its freeze leaves open, which are
+            merged at the end. A task beside realignment trains the weights themselves, those under the adapters among
+            them, and not the adapters.
 
     Raises:
         ConfigError: a freeze that does not fit the encoder, or leaves adapters no place.
@@ -137,15 +138,9 @@ def train_phase(
         _ = compact_masked(masked, used) if masked is not None else compact_embeddings(encoder.model, used)
     before = {name: p.detach().clone() for name, p in encoder.model.named_parameters()}
     adapters = None
-    if lora is not None:
-        if opens["realign"] is not None:
-            raise TrainingError("adapters do not go with gradual unfreezing")
-        names_of = {id(p): name for name, p in encoder.model.named_parameters()}
-        adapters = add_adapters(encoder.model, lora, seed, names["realign"])
-        now = {names_of[id(p)]: n for n, p in encoder.model.named_parameters() if id(p) in names_of}
-        names = {kind: frozenset(now[name] for name in own) for kind, own in names.items()}
-        opens = {kind: None if opened is None else _renamed(opened, now) for kind, opened in opens.items()}
-        names["realign"] = adapter_names(encoder.model)
+    told = dict.fromkeys(chosen, lora) if isinstance(lora, LoraSettings) else lora or {}
+    if adapted := {kind: told[kind] for kind in chosen if kind in told}:
+        adapters, names, opens = _adapted(encoder, adapted, names, opens, seed)
     parts = {
         kind: side.build(frozenset(PREFIX + name for name in names[kind]), opens[kind]) for kind, side in chosen.items()
     }
@@ -171,9 +166,39 @@ def train_phase(
     return Trained(modules, history, moved, moves)
 
 
-def _renamed(opens: Opens, now: Mapping[str, str]) -> Opens:
-    """What a step of gradual unfreezing opens, by the names that adapters have given to the layers they sit in."""
-    return lambda step: frozenset(PREFIX + now[name.removeprefix(PREFIX)] for name in opens(step))
+def _adapted(
+    encoder: Encoder,
+    lora: Mapping[Kind, LoraSettings],
+    names: Mapping[Kind, frozenset[str]],
+    opens: Mapping[Kind, Opens | None],
+    seed: int,
+) -> tuple[Any, dict[Kind, frozenset[str]], dict[Kind, Opens | None]]:
+    """Puts adapters in; what then learns on each side, by the names that the weights have now.
+
+    Raises:
+        ConfigError: two sides want different adapters, or one with adapters unfreezes gradually.
+    """
+    if len(set(lora.values())) > 1:
+        raise ConfigError("realign.lora and finetune.lora differ: beside each other both train one set of adapters")
+    for kind in lora:
+        if opens[kind] is not None:
+            raise ConfigError(f"{kind}.adapter = 'lora' does not go with gradual unfreezing")
+    first = {id(p): name for name, p in encoder.model.named_parameters()}
+    places = frozenset().union(*(names[kind] for kind in lora))
+    adapters = add_adapters(encoder.model, next(iter(lora.values())), seed, places)
+    now = {first[id(p)]: name for name, p in encoder.model.named_parameters() if id(p) in first}
+    made = adapter_names(encoder.model)
+
+    def learning(kind: Kind) -> frozenset[str]:
+        if kind in lora:
+            return frozenset(name for name in made if f"{name.split('.lora_')[0]}.weight" in names[kind])
+        return frozenset(now[name] for name in names[kind])
+
+    def renamed(opened: Opens) -> Opens:
+        return lambda step: frozenset(PREFIX + now[name.removeprefix(PREFIX)] for name in opened(step))
+
+    stepwise = {kind: None if opened is None else renamed(opened) for kind, opened in opens.items()}
+    return adapters, {kind: learning(kind) for kind in names}, stepwise
 
 
 def moved_parameters(model: nn.Module, before: Mapping[str, Tensor]) -> dict[str, float]:
