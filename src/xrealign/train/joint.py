@@ -71,6 +71,6 @@ def joint(
         seed,
         compact=realigning.compact_vocabulary and finetuning.compact_vocabulary,
         precision=finetuning.precision,
-        lora={"realign": LoraSettings(**realigning.lora)} if realigning.adapter == "lora" else None,
+        lora=adapters_of({"finetune": finetuning, "realign": realigning}),
     )
     return head, finished(told, trained) | {"task": task_facts}
