@@ -91,7 +91,11 @@ def test_neurons_fire_where_their_input_is_above_zero(model):
     assert sorted(found) == list(range(1, model.layers + 1))
     for row, text in enumerate(TEXTS):
         seen = []
-        hooks = [m.register_forward_hook(lambda _m, _a, out: seen.append(out[0].numpy() > 0)) for m in linears.values()]
+
+        def see(_module, _args, out, seen=seen):
+            seen.append(out[0].numpy() > 0)
+
+        hooks = [linear.register_forward_hook(see) for linear in linears.values()]
         states_of(model, text)
         for hook in hooks:
             hook.remove()
