@@ -159,7 +159,7 @@ def test_an_update_that_is_not_finite_is_not_merged(tiny_encoder):
 
 def test_without_peft_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(MissingExtra, match=r"realign.adapter = 'lora' needs peft.*xrealign\[lora\]"):
+    with pytest.raises(MissingExtra, match=r"^adapter = 'lora' needs peft.*xrealign\[lora\]"):
         add_adapters(nn.Linear(1, 1), LoraSettings(), 5)
 
 

@@ -15,7 +15,7 @@ from xrealign.train.finetune import FinetuneSettings, finetune_side, steps_of
 from xrealign.train.lora import LoraSettings
 from xrealign.train.realign import RealignSettings, finished, realign_side
 from xrealign.train.session import train_phase
-from xrealign.train.strategies import plan_phases, turns
+from xrealign.train.strategies import Kind, plan_phases, turns
 from xrealign.train.task_inputs import encode_task
 
 
@@ -37,8 +37,8 @@ def joint(
 
     Optimiser, rate, schedule and precision are those of fine-tuning; each loss keeps its own freeze, so that
     realignment reaches what it would reach alone and the task what it would. The task sees the batches it would see
-    alone, in the same order. With ``adapter = "lora"`` realignment reaches adapters in the place of the weights it
-    would reach, and the task the weights.
+    alone, in the same order. With ``adapter = "lora"`` of either, it reaches adapters in the place of the weights it
+    would reach, and the other the weights; where both have adapters these are the same.
 
     Args:
         strategy: ``during`` or ``alternating``; of ``before+during`` the second phase.
@@ -50,8 +50,6 @@ def joint(
         ConfigError: a setting that does not fit the encoder, or a strategy without such a phase.
         TrainingError: see `xrealign.train.realign.realign`.
     """
-    if finetuning.adapter != "none":
-        raise ConfigError(f"finetune.adapter = {finetuning.adapter!r} is for fine-tuning alone, not for {strategy!r}")
     if realigning.front_cache:
         raise ConfigError(f"front_cache is for realignment alone, where the front stays, not for {strategy!r}")
     inputs = encode_task(encoder.tokenizer, task.kind, task.train, finetuning.max_length, finetuning.stride)
@@ -63,6 +61,8 @@ def joint(
     realign, told = realign_side(encoder, aligned, realigning, turns(spec, "realign"), seed, control)
     own = turns(spec, "finetune")
     side, head, task_facts = finetune_side(encoder, task, inputs, finetuning, own, spec.steps, folder, seed)
+    chosen: dict[Kind, FinetuneSettings | RealignSettings] = {"finetune": finetuning, "realign": realigning}
+    adapters = {kind: LoraSettings(**table.lora) for kind, table in chosen.items() if table.adapter == "lora"}
     trained = train_phase(
         encoder,
         spec,
@@ -71,6 +71,6 @@ def joint(
         seed,
         compact=realigning.compact_vocabulary and finetuning.compact_vocabulary,
         precision=finetuning.precision,
-        lora=adapters_of({"finetune": finetuning, "realign": realigning}),
+        lora=adapters,
     )
     return head, finished(told, trained) | {"task": task_facts}

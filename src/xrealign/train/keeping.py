@@ -94,7 +94,7 @@ def _best(keeping: Keeping, model: nn.Module, done: int, learning: frozenset[str
     told: Row = {"dev": score}
     if done == keeping.points[-1]:
         _load(model, in_turn(lambda: _read(path)))
-        told["kept"] = f"step {known['step']}: {known['score']}"
+        told["kept"] = [known["step"]]
     return told
 
 
@@ -106,7 +106,7 @@ def _mean(keeping: Keeping, model: nn.Module, done: int, learning: frozenset[str
     if done != chosen[-1]:
         return {}
     _load(model, in_turn(lambda: mean_of(lambda step: _read(_kept(keeping, step)), chosen)))
-    return {"kept": f"mean of steps {', '.join(map(str, chosen))}"}
+    return {"kept": list(chosen)}
 
 
 def mean_of(read: Callable[[Any], Mapping[str, Tensor]], places: Sequence[Any]) -> dict[str, Tensor]:

@@ -88,7 +88,8 @@ class Phase:
             has further to go than the encoder under it.
         watch: measures of collapse and forgetting, or None.
         after: called after each step with the model, the number of steps done and the names of all that learns; what
-            it returns joins the history. It may choose the weights that the last step leaves.
+            it returns joins the history. It may choose the weights that the last step leaves: then it tells, as
+            ``kept``, of which steps they are (the mean).
     """
 
     name: str
@@ -120,16 +121,21 @@ def unused_row_factor(phase: Phase, name: str | None = None, history: Sequence[R
 
     Args:
         name: of the parameter: the product is over the steps whose objectives reach it; without it, over all.
-        history: of the phase as run, which tells the steps that were left out and where it ended early.
+        history: of the phase as run, which tells the steps that were left out, where it ended early, and of which
+            steps it kept the weights (their mean).
     """
     left_out = set(skipped_steps(history))
-    steps = history[-1]["step"] if history else phase.steps
+    last = history[-1] if history else {"step": phase.steps}
     multiple = _multiple(phase, name) if name is not None else 1.0
-    return math.prod(
-        1.0 - rate_at(phase, step) * multiple * phase.weight_decay
-        for step in range(steps)
-        if step + 1 not in left_out and (name is None or _reached(phase, name, step))
-    )
+    kept = last.get("kept", [last["step"]])
+    return sum(
+        math.prod(
+            1.0 - rate_at(phase, step) * multiple * phase.weight_decay
+            for step in range(steps)
+            if step + 1 not in left_out and (name is None or _reached(phase, name, step))
+        )
+        for steps in kept
+    ) / len(kept)
 
 
 def _reached(phase: Phase, name: str, step: int) -> bool:

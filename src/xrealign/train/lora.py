@@ -71,7 +71,7 @@ def add_adapters(model: nn.Module, settings: LoraSettings, seed: int, names: fro
     try:
         from peft import LoraConfig, LoraModel
     except ImportError:
-        raise MissingExtra("peft", "lora", "realign.adapter = 'lora'") from None
+        raise MissingExtra("peft", "lora", "adapter = 'lora'") from None
     chosen = {
         id(module)
         for block in find_blocks(model)
