@@ -99,7 +99,7 @@ def test_words_by_rule_and_at_blanks(tmp_path):
     assert read_pairs(open_bitext(str(tsv)), 9).src.words() == [["Life,", "please."]]
     with pytest.raises(ConfigError, match="--words segment needs --langs"):
         read_pairs(open_bitext(str(tsv)), 9, words="segment")
-    with pytest.raises(ConfigError, match="--words segmnt is unknown.*'segment'"):
+    with pytest.raises(ConfigError, match=r"--words segmnt is unknown.*'segment'"):
         read_pairs(open_bitext(str(tsv)), 9, words="segmnt")
 
 
