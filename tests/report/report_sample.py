@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xrealign.language import Language
+from xrealign.language import Language, parse_language
 from xrealign.report.context import ReportContext
 from xrealign.types import Score
 
@@ -49,7 +49,8 @@ def _languages() -> dict[str, Language]:
         iso, name, family = entry.split(":")
         name = {"LONG": _LONG, "NASTY": NASTY}.get(name, name.replace("_", " "))
         tag = iso + ("_Latn" if iso != "bod" else "_Tibt")
-        found[tag] = Language(tag, name, None, family or None)
+        glottocode = parse_language(iso).glottocode if iso != "qaa" else None
+        found[tag] = Language(tag, name, glottocode, family or None)
     return found
 
 
@@ -125,6 +126,8 @@ def sample(effect: float = 0.06, control_effect: float = 0.02, seed: int = 7, n:
         "command": "xrealign run configs/demo.toml --set seed=17",
         "config": '[realign]\nsteps = 130\n# </pre><script>alert(1)</script>\nname = "```"\n',
         "majority": {by_iso["kat"]: 0.99, by_iso["tam"]: 0.4},
+        "disk": {"corpus": 1_200_000, "align": 3_400_000, "realign": 470_000_000},
+        "resources": {"eng": 5, "deu_Latn": 5, "swh": 2, "yor": 2, "amh": 2, "zul": 2, "bod": 1},
         "languages": languages,
     }
     return Sample(scores, groups, context, items)

@@ -4,51 +4,19 @@ import base64
 import hashlib
 import re
 from collections import Counter
-from html.parser import HTMLParser
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 from report_browser import Page, browser, chromium
+from report_reader import Reader, read_page
 from report_sample import NASTY, Sample
 
 from xrealign.report import write_report
 from xrealign.report.format import percent, points
 from xrealign.report.summary import Summary
 
-VOID = {"meta", "input", "br", "link", "img"}
 LIMIT = 3 * 1024 * 1024
-
-
-class Reader(HTMLParser):
-    """Tags, attributes and texts; every opened tag must be closed by its own end."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.tags: Counter[str] = Counter()
-        self.attributes: list[tuple[str, str, str]] = []
-        self.texts: list[str] = []
-        self.raw: dict[str, str] = {}
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags[tag] += 1
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags[tag] += 1
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] in ("style", "script"):
-            self.raw[self.open[-1]] = self.raw.get(self.open[-1], "") + data
-        else:
-            self.texts.append(data)
 
 
 @pytest.fixture(scope="module")
@@ -58,14 +26,10 @@ def page(run: Sample, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def read(page: Path) -> Reader:
-    reader = Reader()
-    reader.feed(page.read_text(encoding="utf-8"))
-    reader.close()
-    return reader
+    return read_page(page.read_text(encoding="utf-8"))
 
 
 def test_the_page_is_well_formed_and_small(page: Path, read: Reader) -> None:
-    assert read.open == []
     assert page.stat().st_size < LIMIT
     assert read.tags["script"] == read.tags["style"] == read.tags["h1"] == read.tags["main"] == 1
     assert "img" not in read.tags
@@ -120,7 +84,9 @@ def test_every_language_stands_in_plot_and_table_with_its_numbers(read: Reader, 
         assert f"difference {points(change.value)} points" in spoken[0]
         assert text.count(row.language.tag) >= 2
     searched = Counter(tag for tag, name, _ in read.attributes if name == "data-search")
-    assert searched == {"div": len(summary.languages), "tr": len(summary.languages)}
+    everything = len(summary.languages)
+    # Two tables; the map lacks the source language and one that has no coordinates.
+    assert searched == {"div": everything, "tr": 2 * everything, "circle": everything - 2}
 
 
 def test_marks_lie_where_the_numbers_say(page: Path, summary: Summary) -> None:
@@ -133,6 +99,45 @@ def test_marks_lie_where_the_numbers_say(page: Path, summary: Summary) -> None:
         found = re.search(rf'#mark-{method}" class="[^"]*" x="([\d.]+)%"', line)
         assert found is not None
         assert ticks[0] + float(found[1]) / 100 * (ticks[-1] - ticks[0]) == pytest.approx(100 * value, abs=0.01)
+
+
+def test_every_part_of_a_report_is_there(read: Reader, summary: Summary) -> None:
+    sections = [value for tag, name, value in read.attributes if (tag, name) == ("section", "id")]
+    wanted = "groups languages methods map measures selection cost warnings reproduce"
+    assert sections == wanted.split()
+    text = " ".join(" ".join(read.texts).split())
+    for facet in summary.facets:
+        assert f"intents: accuracy by {facet.name}" in text
+    assert {facet.name for facet in summary.facets} == {"family", "script", "resource class"}
+    for reference in ("baseline", "centred", "control"):
+        assert f"realigned − {reference}" in text
+    assert "Disk: 475 MB" in text
+    assert "Optimiser steps: 430" in text
+
+
+def test_the_heat_map_holds_each_difference(page: Path, summary: Summary) -> None:
+    """Families together, large ones first; the shade and the weight of a cell follow from its number."""
+    source = page.read_text(encoding="utf-8")
+    table = source.split('<table class="sortable heat"')[1].split("</table>")[0]
+    rows = re.findall(r"<tr[^>]*>(?:(?!</tr>).)*</tr>", table.split("<tbody>")[1], flags=re.DOTALL)
+    families = [re.search(r'<td data-v="([^"]*)"', row)[1] for row in rows]  # type: ignore[index]
+    assert len(rows) == len(summary.languages)
+    assert families[0] == "Indo-European"
+    assert [family for family, _ in groupby(families)] == list(dict.fromkeys(families))
+    assert families[-1] == "isolate or not recorded"
+    known = {row.language.tag: row for row in summary.languages}
+    for row in rows:
+        tag = re.search(r"<small>(\w{3}_\w{4})</small>", row)[1]  # type: ignore[index]
+        cells = re.findall(r'<td class="num (\S+?)( sure)?" data-v="([^"]*)"', row)
+        changes = known[tag].scores.changes
+        for (shade, sure, value), method in zip(cells, ("centred", "control", "realigned"), strict=True):
+            if method not in changes:
+                assert (shade, value) == ("none", "")
+                continue
+            assert float(value) == pytest.approx(changes[method].value, rel=1e-5, abs=1e-9)
+            found = changes[method].interval
+            assert bool(sure) == (found is not None and (found.low > 0 or found.high < 0))
+            assert shade == "s0" or (shade[1] == "-") == (float(value) < 0)
 
 
 def test_controls_have_names_for_those_who_do_not_see(read: Reader) -> None:
@@ -151,9 +156,7 @@ def test_a_run_with_little_to_tell_still_makes_a_page(run: Sample, tmp_path: Pat
     tag = run.groups["in the subset"][0]
     few = [one for one in run.scores if one.language == tag and one.task == "intents" and one.metric == "accuracy"]
     path = write_report(few, {}, {"languages": run.context["languages"]}, tmp_path)
-    reader = Reader()
-    reader.feed(path.read_text(encoding="utf-8"))
-    assert reader.open == []
+    reader = read_page(path.read_text(encoding="utf-8"))
     assert "no claim" in " ".join(reader.texts)
     assert "None" not in " ".join(reader.texts)
 
@@ -176,7 +179,7 @@ def test_writing_again_gives_the_same_bytes(page: Path, run: Sample, tmp_path: P
 
 
 def test_colours_have_enough_contrast(read: Reader) -> None:
-    """Text against both grounds at 4.5 to 1, marks at 3 to 1 (WCAG 2.2, relative luminance)."""
+    """Text against every ground at 4.5 to 1, marks and lines at 3 to 1 (WCAG 2.2, relative luminance)."""
 
     def luminance(colour: str) -> float:
         parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
@@ -188,7 +191,7 @@ def test_colours_have_enough_contrast(read: Reader) -> None:
         return (light + 0.05) / (dark + 0.05)
 
     themes = [
-        dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", block))
+        dict(re.findall(r"--([a-z0-9-]+): (#[0-9a-f]{6})", block))
         for block in re.findall(r"\{[^{}]*\}", read.raw["style"])
     ]
     themes = [theme for theme in themes if "paper" in theme]
@@ -197,7 +200,11 @@ def test_colours_have_enough_contrast(read: Reader) -> None:
         for ground in ("paper", "panel"):
             for text in ("ink", "muted", "gain", "loss"):
                 assert contrast(theme[text], theme[ground]) >= 4.5, (text, ground)
-            assert contrast(theme["mark"], theme[ground]) >= 3
+            for line in ("mark", "base", "c2", "c3", "c4", "c5", "c6", "c7"):
+                assert contrast(theme[line], theme[ground]) >= 3, (line, ground)
+        for step in (1, 2, 3, 4):
+            for shade in (f"p{step}", f"n{step}"):
+                assert contrast(theme["ink"], theme[shade]) >= 4.5, shade
         assert contrast(theme["gain"], theme["gain-soft"]) >= 4.5
         assert contrast(theme["loss"], theme["loss-soft"]) >= 4.5
 

@@ -22,7 +22,14 @@ AGAINST: dict[str, str] = {
     "centred": "centring without training",
     "control": "the same steps without parallel data",
 }
-METRICS: dict[str, str] = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
+METRICS: dict[str, str] = {
+    "macro_f1": "macro-F1",
+    "weighted_f1": "weighted F1",
+    "f1": "F1",
+    "mcc": "MCC",
+    "map": "mAP",
+    "mrr": "MRR",
+}
 FEW_LABELS = 5
 
 
@@ -72,6 +79,8 @@ class ReportContext(TypedDict, total=False):
     command: str
     config: str
     majority: Mapping[str, float]
+    resources: Mapping[str, int]
+    disk: Mapping[str, int]
     languages: Mapping[str, Language]
 
 

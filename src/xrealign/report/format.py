@@ -109,6 +109,14 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def size(count: int) -> str:
+    """Bytes as ``812 B``, ``4.2 kB``, ``118 MB``, ``1.4 GB`` (powers of ten)."""
+    power = min(4, (len(str(count)) - 1) // 3)
+    value = count / 1000**power
+    unit = ("B", "kB", "MB", "GB", "TB")[power]
+    return f"{value:.1f} {unit}" if power and value < 9.95 else f"{value:.0f} {unit}"
+
+
 def counted(count: int, noun: str) -> str:
     """``1 language``, ``1,200 languages``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,15 +1,9 @@
-"""One self-contained HTML page: no network, no data that could become markup, scripts and styles by hash only."""
+"""The page of one run."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
 
 from xrealign.report.context import (
     BASELINE,
@@ -21,23 +15,25 @@ from xrealign.report.context import (
     language_of,
     metric_name,
 )
-from xrealign.report.format import counted, duration, interval, percent, plain, points
+from xrealign.report.format import duration, percent, points, size
 from xrealign.report.measures import Measure
+from xrealign.report.page_chart import last_layers, layer_charts, transfer_scatters
+from xrealign.report.page_heat import run_heat, search_text
+from xrealign.report.page_map import WorldMap, gain_map
+from xrealign.report.page_parts import range_text, render
 from xrealign.report.scale import Scale, scale_for
-from xrealign.report.summary import Difference, LanguageRow, Summary
+from xrealign.report.summary import LanguageRow, Summary
 from xrealign.report.tables import (
     Table,
-    cell_text,
+    facet_table,
     group_table,
     measure_language_table,
     measure_table,
     measure_title,
-    spread_text,
 )
-from xrealign.report.verdict import HONEST, headline, judge, seed_note
+from xrealign.report.verdict import HONEST, headline, seed_note
 
-_TEMPLATES = Path(__file__).parent / "templates"
-# Marks of the per-language plot; other methods appear in the table only.
+# Marks of the per-language plot; other methods appear in the tables only.
 _DRAWN = (BASELINE, *CONTROLS, REALIGNED)
 
 
@@ -49,99 +45,65 @@ def html_page(
     others: Sequence[Summary] = (),
 ) -> str:
     """The report as one page. ``others``: further metrics and tasks, shown by group."""
-    style = _source("report.css")
-    script = _source("report.js")
+    lines = list(warnings)
+    shown = last_layers(measures)
     measure_scale = scale_for(
-        (value for measure in measures for row in measure.groups for value in row.values.values()), 11, (0, 1)
+        (value for measure in shown for row in measure.groups for value in row.values.values()), 11, (0, 1)
     )
-    return (
-        _environment()
-        .get_template("report.html.jinja")
-        .render(
-            style=Markup(style),
-            script=Markup(script),
-            policy=_policy(style, script),
-            summary=summary,
-            context=dict.fromkeys(ReportContext.__annotations__) | context,
-            data=[dict.fromkeys(DataSource.__annotations__) | source for source in context.get("data", ())],
-            verdict=headline(summary),
-            seed_note=seed_note(summary),
-            honest=HONEST,
-            methods={method: METHODS.get(method, "another method") for method in summary.methods},
-            drawn=[method for method in _DRAWN if method in summary.methods],
-            group_table=group_table(summary),
-            forest=_forest(summary),
-            languages=_languages(summary),
-            measures=[_measure_view(measure, context, measure_scale) for measure in measures],
-            measure_scale=measure_scale,
-            others=[group_table(other) for other in others],
-            subset=[(language_of(tag, context), why) for tag, why in context.get("subset", ())],
-            pairs=_bars(
-                (language_of(tag, context).name or tag, count) for tag, count in context.get("pairs", {}).items()
-            ),
-            seconds=_bars(context.get("seconds", {}).items()),
-            warnings=list(warnings),
-        )
-    )
-
-
-def _source(name: str) -> str:
-    return (_TEMPLATES / name).read_text(encoding="utf-8")
-
-
-def _policy(style: str, script: str) -> str:
-    """A content security policy that allows this style and this script and nothing else."""
-    return "; ".join(
-        (
-            "default-src 'none'",
-            f"style-src '{_digest(style)}'",
-            f"script-src '{_digest(script)}'",
-            "base-uri 'none'",
-            "form-action 'none'",
-        )
+    title = f"{summary.task}, {metric_name(summary.metric)}"
+    heat, world = run_heat(summary, title), run_map(summary, context)
+    return render(
+        "report.html.jinja",
+        maps=world is not None,
+        sections=_sections(heat is not None, world is not None, bool(measures), len(lines)),
+        summary=summary,
+        context=dict.fromkeys(ReportContext.__annotations__) | context,
+        data=[dict.fromkeys(DataSource.__annotations__) | source for source in context.get("data", ())],
+        verdict=headline(summary),
+        seed_note=seed_note(summary),
+        honest=HONEST,
+        methods={method: METHODS.get(method, "another method") for method in summary.methods},
+        drawn=[method for method in _DRAWN if method in summary.methods],
+        group_table=group_table(summary),
+        facets=[facet_table(summary, facet) for facet in summary.facets],
+        forest=_forest(summary),
+        languages=_languages(summary),
+        heat=heat,
+        map=world,
+        layer_charts=layer_charts(measures),
+        scatters=transfer_scatters(summary, measures),
+        measures=[_measure_view(measure, context, measure_scale) for measure in shown],
+        others=[group_table(other) for other in others],
+        subset=[(language_of(tag, context), why) for tag, why in context.get("subset", ())],
+        pairs=_bars((language_of(tag, context).name or tag, count) for tag, count in context.get("pairs", {}).items()),
+        seconds=_bars(context.get("seconds", {}).items()),
+        steps=_bars(context.get("steps", {}).items()),
+        disk=_bars(context.get("disk", {}).items()),
+        durations=duration,
+        counts="{:,}".format,
+        sizes=size,
+        warnings=lines,
     )
 
 
-def _digest(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        # Every text that is not markup of ours loses control characters here and is escaped after that.
-        finalize=lambda value: value if not isinstance(value, str) or isinstance(value, Markup) else plain(value),
+def run_map(summary: Summary, context: ReportContext) -> WorldMap | None:
+    """Where realignment helped: its difference to the baseline in each target language."""
+    numbers = {row.name: str(number) for number, row in enumerate(summary.groups)}
+    targets = {*summary.targets.languages, *summary.targets.left_out}
+    rows = [row for row in summary.languages if row.language.tag in targets and BASELINE in row.scores.differences]
+    return gain_map(
+        "realigned − baseline",
+        {row.language: row.scores.differences[BASELINE] for row in rows},
+        {tag for tag, _ in context.get("subset", ())},
+        {row.language.tag: " ".join(numbers[group] for group in (row.group, *row.also)) for row in rows},
     )
-    environment.filters.update(
-        percent=percent,
-        points=points,
-        duration=duration,
-        cell=cell_text,
-        metric=metric_name,
-        spread=spread_text,
-        judge=judge,
-        block=lambda text: Markup(escape(plain(text, keep_lines=True))),
-    )
-    environment.globals.update(counted=counted, range_text=range_text, tone=tone)
-    return environment
 
 
-def tone(difference: Difference | None) -> str:
-    """``up`` or ``down`` where the interval is clear of zero, else ``flat``."""
-    found = difference.interval if difference else None
-    if found is None:
-        return "flat"
-    return "up" if found.above_zero else "down" if found.below_zero else "flat"
-
-
-def range_text(difference: Difference | None) -> str:
-    """The interval in points, empty where there is none."""
-    found = difference.interval if difference else None
-    return interval(found.low, found.high) if found else ""
+def _sections(heat: bool, world: bool, measures: bool, warnings: int) -> list[tuple[str, str]]:
+    found = [("groups", "Groups", True), ("languages", "Languages", True), ("methods", "Families", heat)]
+    found += [("map", "Map", world), ("measures", "Measures", measures), ("selection", "Selection", True)]
+    found += [("cost", "Data and cost", True), ("warnings", f"Warnings ({warnings})", warnings > 0)]
+    return [(anchor, text) for anchor, text, there in (*found, ("reproduce", "Reproduce", True)) if there]
 
 
 def _languages(summary: Summary) -> dict[str, Any]:
@@ -161,7 +123,7 @@ def _languages(summary: Summary) -> dict[str, Any]:
                 "change": row.scores.differences.get(BASELINE),
                 "to_control": row.scores.differences.get(row.scores.best_control or ""),
                 "groups": " ".join(str(numbers[group]) for group in (row.group, *row.also)),
-                "search": plain(f"{name} {row.language.tag} {family}").casefold(),
+                "search": search_text(row.language),
                 "label": _spoken(name, row, summary.methods),
                 "whisker": _whisker(row),
             }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from xrealign.errors import DataError
 from xrealign.language import Language
@@ -20,6 +20,7 @@ from xrealign.report.context import (
     language_of,
     ordered_methods,
 )
+from xrealign.report.facets import parts
 from xrealign.report.format import counted, percent
 from xrealign.report.stats import Interval, Items, Resampled, difference_interval, mean_std, paired_bootstrap
 from xrealign.types import Score
@@ -45,12 +46,14 @@ class Comparison:
         spread: method → standard deviation over seeds, where there are several.
         differences: reference (``baseline`` or a control) → realigned − reference.
         difference_spread: standard deviation over seeds of realigned − baseline, None for one seed.
+        changes: method → method − baseline, for every method but the baseline.
     """
 
     values: Mapping[str, float]
     spread: Mapping[str, float]
     differences: Mapping[str, Difference]
     difference_spread: float | None = None
+    changes: Mapping[str, Difference] = field(default_factory=dict)
 
     @property
     def best_control(self) -> str | None:
@@ -106,8 +109,19 @@ class GroupRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Facet:
+    """The target languages parted by one property, ``family``, ``script`` or ``resource class``: each in one row."""
+
+    name: str
+    rows: tuple[GroupRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
-    """One task and metric. ``targets`` averages every language but the source, each once."""
+    """One task and metric. ``targets`` averages every language but the source, each once.
+
+    ``facets`` part the same languages by family, script and, where classes are known, resource class.
+    """
 
     task: str
     metric: str
@@ -116,6 +130,7 @@ class Summary:
     targets: GroupRow
     groups: tuple[GroupRow, ...]
     languages: tuple[LanguageRow, ...]
+    facets: tuple[Facet, ...] = ()
 
 
 # (method, language) → seed → value
@@ -132,7 +147,7 @@ def summarise(
 ) -> Summary:
     """Compares the methods on one task and metric (by default the context's, else the first, by accuracy).
 
-    ``items``, correct or not per test sentence as for ``paired_bootstrap``, gives intervals for accuracy.
+    ``items``, as for ``paired_bootstrap``, give intervals for the context's metric (accuracy where it names none).
 
     Raises:
         DataError: no such score; one score twice; methods scored on different numbers of items; items whose mean
@@ -140,6 +155,7 @@ def summarise(
     """
     task = task or context.get("task") or next((score.task for score in scores if not score.variant), None)
     metrics = list(dict.fromkeys(score.metric for score in scores if score.task == task and not score.variant))
+    main = context.get("metric", "accuracy")
     metric = metric or context.get("metric") or ("accuracy" if "accuracy" in metrics else next(iter(metrics), None))
     chosen = [score for score in scores if (score.task, score.metric, score.variant) == (task, metric, "")]
     if not chosen or task is None or metric is None:
@@ -147,7 +163,7 @@ def summarise(
     values = _values(chosen)
     counts = _counts(chosen)
     resampled: Mapping[str, Resampled] = {}
-    if items and metric == "accuracy":
+    if items and metric == main:
         resampled = paired_bootstrap(items)
         _check_items(resampled, values)
     named = complete_groups(groups, dict.fromkeys(score.language for score in chosen))
@@ -158,6 +174,7 @@ def summarise(
         for tag in dict.fromkeys(tag for tags in named.values() for tag in tags)
         if tag in counts
     ]
+    targets = target_tags(named, context)
     place = {name: number for number, name in enumerate(named)}
     rows.sort(key=lambda row: (place[row.group], -_change(row), row.language.tag))
     return Summary(
@@ -165,9 +182,13 @@ def summarise(
         metric,
         methods,
         tuple(sorted({score.seed for score in chosen})),
-        _group_row("all target languages", target_tags(named, context), methods, values, resampled),
+        _group_row("all target languages", targets, methods, values, resampled),
         tuple(_group_row(name, tags, methods, values, resampled) for name, tags in named.items()),
         tuple(rows),
+        tuple(
+            Facet(name, tuple(_group_row(part, members, methods, values, resampled) for part, members in found.items()))
+            for name, found in parts([tag for tag in targets if tag in counts], context).items()
+        ),
     )
 
 
@@ -216,7 +237,7 @@ def _check_items(resampled: Mapping[str, Resampled], values: Values) -> None:
             by_seed = values.get((method, language))
             if by_seed and abs(mean_std(by_seed.values())[0] - observed) > 1e-6:
                 raise DataError(
-                    f"items of ({method}, {language}) have accuracy {observed:.6f}, "
+                    f"items of ({method}, {language}) give {observed:.6f}, "
                     f"its score says {mean_std(by_seed.values())[0]:.6f}; they must come from the same evaluation"
                 )
 
@@ -284,6 +305,11 @@ def _compare(tags: Sequence[str], methods: set[str], values: Values, resampled: 
             for reference in REFERENCES
             if reference in final
         }
+    changes = {
+        method: Difference(final[method] - final[BASELINE], difference_interval(resampled, tags, method, BASELINE))
+        for method in final
+        if method != BASELINE and BASELINE in final
+    }
     both = sorted(set(means.get(REALIGNED, {})) & set(means.get(BASELINE, {})))
-    changes = [means[REALIGNED][seed] - means[BASELINE][seed] for seed in both]
-    return Comparison(final, spread, differences, mean_std(changes)[1] if changes else None)
+    moves = [means[REALIGNED][seed] - means[BASELINE][seed] for seed in both]
+    return Comparison(final, spread, differences, mean_std(moves)[1] if moves else None, changes)

@@ -12,7 +12,7 @@ from typing import Literal
 from xrealign.report.context import BASELINE, ReportContext, language_of, metric_name
 from xrealign.report.format import MISSING, latex, markdown, percent, plain, points
 from xrealign.report.measures import Measure, MeasureRow
-from xrealign.report.summary import Comparison, Difference, Summary
+from xrealign.report.summary import Comparison, Difference, Facet, GroupRow, Summary
 from xrealign.report.verdict import judge
 
 Kind = Literal["text", "count", "share", "change"]
@@ -40,15 +40,26 @@ class Table:
 
 def group_table(summary: Summary) -> Table:
     """All target languages, then each group: macro-averages, differences, the verdict."""
+    title = f"{summary.task}: {metric_name(summary.metric)} by group"
+    return _averages(title, summary, (summary.targets, *summary.groups), "group", _left_out(summary))
+
+
+def facet_table(summary: Summary, facet: Facet) -> Table:
+    """The target languages by family, by script or by resource class; columns as in ``group_table``."""
+    title = f"{summary.task}: {metric_name(summary.metric)} by {facet.name}"
+    return _averages(title, summary, facet.rows, facet.name)
+
+
+def _averages(title: str, summary: Summary, found: Sequence[GroupRow], first: str, note: str = "") -> Table:
     rows = []
-    for row in (summary.targets, *summary.groups):
+    for row in found:
         best = row.scores.best_control
         cells: list[Cell] = [row.name, len(row.languages)]
         cells += [row.scores.values.get(method) for method in summary.methods]
         cells += [row.scores.differences.get(BASELINE), row.scores.differences.get(best) if best else None]
         rows.append((*cells, best, row.better, row.worse, judge(row) if row.languages else None))
     columns = (
-        Column("group", "group"),
+        Column(first.replace(" ", "_"), first),
         Column("languages", "languages", "count"),
         *_method_columns(summary.methods),
         Column("change", "realigned − baseline", "change"),
@@ -58,7 +69,7 @@ def group_table(summary: Summary) -> Table:
         Column("worse", "worse", "count"),
         Column("verdict", "verdict"),
     )
-    return Table(f"{summary.task}: {metric_name(summary.metric)} by group", columns, tuple(rows), _left_out(summary))
+    return Table(title, columns, tuple(rows), note)
 
 
 def language_table(summary: Summary) -> Table:
