@@ -82,6 +82,26 @@ def load_task(spec: TaskSpec) -> Task:
     )
 
 
+def read_tests(spec: TaskSpec, labels: Sequence[str], tags: Sequence[str]) -> dict[Language, Split]:
+    """The test files of a task alone, for a model that knows ``labels`` and ``tags``; ``spec.train`` is not read.
+
+    Raises:
+        DataError: a file that breaks its format, or labels or tags that the model has never seen (all are listed).
+    """
+    notes: Counter[str] = Counter()
+    tests = {language: _read(spec, path, str(language), language, notes) for language, path in spec.tests.items()}
+    _refuse_idle_names(spec, list(tests.values()))
+    tests = {language: _merged(spec, split, str(language), notes) for language, split in tests.items()}
+    paths = list(spec.tests.values())
+    files = {_place(path, paths, language): tests[language] for language, path in spec.tests.items()}
+    for what, names_of in names_in(spec.kind).items():
+        held = {"labels": labels, "tags": tags}.get(what, [tag[2:] for tag in tags if tag != "O"])
+        problems = unmatched(held, files, names_of)
+        if problems:
+            raise DataError(f"{what} that the model has never seen; map or merge them:\n" + "\n".join(problems))
+    return {language: take(split, spec.test_size, spec.seed, str(language)) for language, split in tests.items()}
+
+
 def load_classification(
     train: Path,
     dev: Path | None,

@@ -6,39 +6,38 @@ passed over. Strict on what it uses: ids, forms and the chosen column.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from xrealign.errors import DataError, did_you_mean
+from xrealign.tasks.conllu_layout import find_layout
 from xrealign.tasks.faults import Faults
+from xrealign.tasks.readers_spans import NO_NAMES, RawSentence, to_bio
 from xrealign.tasks.readers_text import shown, whole_text
 from xrealign.tasks.task import TaggedExample
 
 COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 _ALWAYS = frozenset({"form", "upos", "xpos", "deprel"})  # "_" there is a word that nobody tagged
-_NUMBERS = tuple(str(number) for number in range(1, 1000))
+_ID = re.compile(r"(0|[1-9][0-9]*)([-.])([1-9][0-9]*)")
 _HINT = "; is an empty line between sentences missing?"
 
 
-@dataclass(frozen=True, slots=True)
-class RawSentence:
-    """Words and tags as the file has them, and the line of each word."""
-
-    words: Sequence[str]
-    tags: Sequence[str]
-    lines: Sequence[int]
-    group: str
-    label: str = ""
-
-
-def read_conllu(path: str | Path, column: str = "upos", faults: Faults | None = None) -> tuple[TaggedExample, ...]:
-    """The sentences of a CoNLL-U file with the tags of one column, as they stand there.
+def read_conllu(
+    path: str | Path,
+    column: str = "upos",
+    faults: Faults | None = None,
+    spans: bool = False,
+    names: Mapping[str, str] = NO_NAMES,
+    scheme: str | None = None,
+) -> tuple[TaggedExample, ...]:
+    """The sentences of a CoNLL-U file with the tags of one column: as they stand there, or spans in BIO form.
 
     Args:
         path: plain, .gz, .xz or .zst.
         column: a name of `COLUMNS`, or one key of FEATS or MISC (``feats:Case``; ``_`` where a word has none).
         faults: where to note what is wrong; None raises.
+        spans: the tags are spans'; then ``names`` and ``scheme`` are `to_bio`'s.
 
     Returns:
         One example a sentence; its group is ``sent_id``, or ``line N`` of its first word.
@@ -49,59 +48,45 @@ def read_conllu(path: str | Path, column: str = "upos", faults: Faults | None = 
     """
     found = faults or Faults(Path(path))
     sentences = raw_conllu(path, column, found)
+    if spans:
+        examples = to_bio(list(sentences), found, names, scheme)
+    else:
+        examples = tuple([TaggedExample(words, tags, group) for words, tags, _, group, _ in sentences])
     found.settle()
-    return tuple(TaggedExample(tuple(s.words), tuple(s.tags), s.group) for s in sentences)
+    return examples
 
 
-def raw_conllu(path: str | Path, column: str, faults: Faults) -> list[RawSentence]:
-    """`read_conllu` with the lines of the words; sentences with faults are left out, and the faults noted."""
+def raw_conllu(path: str | Path, column: str, faults: Faults) -> Iterator[RawSentence]:
+    """`read_conllu` before anything is made of the tags; sentences with faults are left out, and the faults noted.
+
+    Sentences that are plainly right are cut out of the text by `find_layout`; `_careful` looks at the others.
+    """
     number, key = _column(column, path)
     must = column in _ALWAYS
-    cut = number if number < 9 else None  # nothing stands behind MISC
-    sentences: list[RawSentence] = []
-    line = 1
-    for block in whole_text(path).split("\n\n"):
-        rows = block.strip("\n")
-        if rows:
-            first = line + len(block) - len(block.lstrip("\n"))
-            sentence = None if key or cut is None else _plain(rows, cut, must, first)
-            if sentence is None:
-                before = faults.count
-                sentence = _careful(rows.split("\n"), number, key, must, first, faults)
-                if faults.count > before:
-                    faults.left_out["sentence with a fault"] += 1
-                    sentence = None
-            if sentence is not None:
-                sentences.append(sentence)
-        line += block.count("\n") + 2
-    if not sentences and not faults.count:
+    text = whole_text(path).encode()
+    if not text.endswith(b"\n"):
+        text += b"\n"
+    layout = find_layout(text, number, must, _end_of_range)
+    starts, ends, words, tags, lines = layout.starts, layout.ends, layout.words, layout.tags, layout.word_lines
+    begin = stop = found = 0
+    for at, (first, last, stop, plain) in enumerate(layout.sentences):
+        if plain and key is None:
+            if begin < stop:  # else there are only comments
+                group = _group(layout.comments.get(at, ())) or f"line {lines[begin]}"
+                found += 1
+                yield RawSentence(tuple(words[begin:stop]), tuple(tags[begin:stop]), lines[begin:stop], group)
+        else:
+            before = faults.count
+            rows = text[starts[first] : ends[last]].decode().split("\n")
+            sentence = _careful(rows, number, key, must, first + 1, faults)
+            if faults.count > before:
+                faults.left_out["sentence with a fault"] += 1
+            elif sentence is not None:
+                found += 1
+                yield sentence
+        begin = stop
+    if not found and not faults.count:
         raise DataError("no sentences in this file; expected CoNLL-U", path)
-    return sentences
-
-
-def _plain(rows: str, number: int, must: bool, line: int) -> RawSentence | None:
-    """A sentence whose lines are all words with ten columns; None for any other, which `_careful` is for."""
-    identifier = ""
-    while rows[0] == "#":
-        comment, newline, rows = rows.partition("\n")
-        if not newline:
-            return None
-        identifier = identifier or _sentence_id(comment)
-        line += 1
-    lines = rows.split("\n")
-    count = len(lines)
-    try:  # only as many columns are cut as are used: this is most of the time that reading takes
-        columns = list(zip(*[row.split("\t", number + 1) for row in lines], strict=True))
-    except ValueError:
-        return None
-    if len(columns) != number + 2 or columns[0] != _NUMBERS[:count]:
-        return None
-    words, tags = columns[1], columns[number]
-    if [rest.count("\t") for rest in columns[-1]].count(8 - number) != count or "" in words or "" in tags:
-        return None
-    if must and "_" in tags:
-        return None
-    return RawSentence(words, tags, range(line, line + count), identifier or f"line {line}")
 
 
 def _careful(
@@ -111,12 +96,13 @@ def _careful(
     words: list[str] = []
     tags: list[str] = []
     at: list[int] = []
-    identifier, expected, range_end = "", "1", 0
+    comments: list[str] = []
+    expected, range_end = "1", 0
     for line, row in enumerate(rows, first):
         if row.startswith("#"):
             if words:
                 faults.add("a comment after the first word of a sentence" + _HINT, line)
-            identifier = identifier or _sentence_id(row)
+            comments.append(row)
             continue
         cells = row.split("\t")
         if len(cells) != 10:
@@ -139,12 +125,19 @@ def _careful(
         expected = str(int(cells[0]) + 1)
     if range_end > len(words):
         faults.add(f"the sentence ends at word {len(words)}, inside the range up to {range_end}", first + len(rows) - 1)
-    return RawSentence(words, tags, at, identifier or f"line {at[0]}") if words else None
+    return RawSentence(tuple(words), tuple(tags), at, _group(comments) or f"line {at[0]}") if words else None
 
 
-def _sentence_id(comment: str) -> str:
-    name, equals, value = comment[1:].partition("=")
-    return value.strip() if equals and name.strip() == "sent_id" else ""
+def _group(comments: Iterable[str]) -> str:
+    """The ``sent_id`` that the comments of a sentence give; empty without."""
+    for comment in comments:
+        if comment.startswith("# sent_id = "):
+            return comment[12:].strip()
+        if "sent_id" in comment:
+            name, equals, value = comment[1:].partition("=")
+            if equals and name.strip() == "sent_id":
+                return value.strip()
+    return ""
 
 
 def _column(column: str, path: str | Path) -> tuple[int, str | None]:
@@ -174,16 +167,21 @@ def _wrong_count(line: str, count: int) -> str:
 
 def _range_or_node(cell: str, last: int, range_end: int, faults: Faults, line: int) -> int:
     """Checks the id of a line that is no word; returns where the range under way ends."""
-    for mark in "-.":
-        left, found, right = cell.partition(mark)
-        if found and left.isdecimal() and right.isdecimal() and cell.isascii():
-            start, end = int(left), int(right)
-            if mark == "." and (start != last or end < 1):
-                faults.add(f"the empty node {cell} stands after word {last}", line)
-            elif mark == "-" and (start != last + 1 or end <= start or start <= range_end):
-                faults.add(f"the range {cell} stands before word {last + 1}, or holds no two words of its own", line)
-            elif mark == "-":
-                return end
-            return range_end
-    faults.add(f"id {shown(cell)}: expected a number, a range such as 5-6 or an empty node such as 8.1", line)
-    return range_end
+    end = _end_of_range(cell, last, range_end)
+    if end is None:
+        expected = (
+            f"a range such as {last + 1}-{last + 2} before its words, or an empty node such as {last}.1 after one"
+        )
+        faults.add(f"id {shown(cell)} stands after word {last}: expected the number of the next word, {expected}", line)
+    return range_end if end is None else end
+
+
+def _end_of_range(cell: str, last: int, range_end: int) -> int | None:
+    """Where the range under way ends behind a line with this id, that is no word's; None if the id is wrong."""
+    match = _ID.fullmatch(cell)
+    if match is None:
+        return None
+    start, end = int(match[1]), int(match[3])
+    if match[2] == ".":
+        return range_end if start == last else None
+    return end if start == last + 1 and end > start > range_end else None

@@ -25,7 +25,7 @@ def whole_text(path: str | Path) -> str:
         text = "\0"
     if "\0" in text:
         return "\n".join(line for _, line in read_lines(path))  # raises, and knows the line
-    text = nfc(text.removeprefix("\ufeff"))
+    text = nfc(text.removeprefix("\ufeff"))  # a line end composes with nothing, so that lines are normal, too
     return text.replace("\r\n", "\n").removesuffix("\r") if "\r" in text else text
 
 
