@@ -40,7 +40,7 @@ from xrealign.tasks.statistics import (
 )
 from xrealign.tasks.task import KINDS
 
-EXAMPLES = [150, pytest.param(3000, marks=pytest.mark.slow)]
+EXAMPLES = [150, pytest.param(2000, marks=pytest.mark.slow)]
 LABELS = ("call", "lamp", "music", "stop", "timer")
 pairs = st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from(LABELS)), min_size=1, max_size=40)
 tag_pairs = st.lists(

@@ -64,7 +64,7 @@ def found(sentences: list[list[str]], scheme: Scheme) -> list[tuple[int, str, in
     return [(s, spans.types[k], a, b) for s, k, a, b in zip(*columns, strict=True)]
 
 
-@pytest.mark.parametrize("examples", [300, pytest.param(5000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [300, pytest.param(3000, marks=pytest.mark.slow)])
 def test_default_mode_is_seqeval(examples: int) -> None:
     @settings(max_examples=examples, deadline=None)
     @given(tagged("conll"))
@@ -76,7 +76,7 @@ def test_default_mode_is_seqeval(examples: int) -> None:
     check()
 
 
-@pytest.mark.parametrize("examples", [150, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [150, pytest.param(1000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("scheme", THEIRS)
 def test_strict_modes_are_seqeval(scheme: Scheme, examples: int) -> None:
     @settings(max_examples=examples, deadline=None)
@@ -124,7 +124,7 @@ def assert_same_scores(gold: list[list[str]], predicted: list[list[str]], scheme
     assert [one.gold for one in each] == list(average[None][3])
 
 
-@pytest.mark.parametrize("examples", [60, pytest.param(1500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [60, pytest.param(600, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("scheme", PREFIXES)
 def test_scores_are_seqevals(scheme: Scheme, examples: int) -> None:
     @settings(max_examples=examples, deadline=None)

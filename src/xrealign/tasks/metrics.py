@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xrealign.errors import DataError, did_you_mean
+from xrealign.tasks import formulas
+from xrealign.tasks.formulas import Columns, Floats
 from xrealign.tasks.statistics import Statistics
 from xrealign.tasks.task import Kind
 
-Floats = NDArray[np.float64]
-Columns = Sequence[str]
 CHUNK = 1 << 23
 """Resamples are weighed in parts of at most so many weights (64 MiB)."""
 
@@ -84,15 +83,15 @@ def name_scores(statistics: Statistics) -> dict[str, NameScore]:
         DataError: the statistics have neither.
     """
     sums = statistics.sums[None, :]
-    part = "_spans" if _has(statistics.columns, "gold_spans") else ""
-    gold, predicted, correct = (_block(statistics.columns, sums, what + part)[0] for what in BLOCKS)
+    part = "_spans" if formulas.has(statistics.columns, "gold_spans") else ""
+    gold, predicted, correct = (formulas.block(statistics.columns, sums, what + part)[0] for what in formulas.BLOCKS)
     values = zip(
         gold.astype(int).tolist(),
         predicted.astype(int).tolist(),
         correct.astype(int).tolist(),
-        _divide(correct, predicted).tolist(),
-        _divide(correct, gold).tolist(),
-        _divide(2 * correct, gold + predicted).tolist(),
+        formulas.divide(correct, predicted).tolist(),
+        formulas.divide(correct, gold).tolist(),
+        formulas.divide(2 * correct, gold + predicted).tolist(),
         strict=True,
     )
     names = [c.partition(":")[2] for c in statistics.columns if c.startswith(f"gold{part}:")]
@@ -202,143 +201,23 @@ def _interval(value: float, resampled: Floats, level: float) -> Interval:
     return Interval(value, float(low), float(high), level)
 
 
-BLOCKS = ("gold", "predicted", "correct")
-
-
-def _has(columns: Columns, what: str) -> bool:
-    return any(c.startswith(f"{what}:") for c in columns)
-
-
-def _block(columns: Columns, sums: Floats, what: str) -> Floats:
-    """(resamples, names) sums of ``what:name`` for every name."""
-    picked = [i for i, c in enumerate(columns) if c.startswith(f"{what}:")]
-    if not picked:
-        raise DataError(f"this metric needs columns {what}:NAME, which these statistics do not have")
-    return sums[:, picked]
-
-
-def _column(columns: Columns, sums: Floats, name: str) -> Floats:
-    """(resamples,) sums."""
-    if name not in columns:
-        raise DataError(f"this metric needs the column {name}, which these statistics do not have")
-    return sums[:, list(columns).index(name)]
-
-
-def _divide(top: Floats, bottom: Floats) -> Floats:
-    """0 where ``bottom`` is 0."""
-    ratio: Floats = np.divide(top, bottom, out=np.zeros(top.shape), where=bottom > 0)
-    return ratio
-
-
-def _share(part: Floats, items: Floats) -> Floats:
-    """NaN where there are no items."""
-    share: Floats = np.divide(part, items, out=np.full(part.shape, np.nan), where=items > 0)
-    return share
-
-
-def _mean(columns: Columns, sums: Floats, name: str, items: str) -> Floats:
-    return _share(_column(columns, sums, name), _column(columns, sums, items))
-
-
-def _label_counts(columns: Columns, sums: Floats) -> tuple[Floats, Floats, Floats]:
-    gold, predicted, correct = (_block(columns, sums, what) for what in BLOCKS)
-    return gold, predicted, correct
-
-
-def _span_counts(columns: Columns, sums: Floats) -> tuple[Floats, Floats, Floats]:
-    gold, predicted, correct = (_block(columns, sums, f"{what}_spans") for what in BLOCKS)
-    return gold, predicted, correct
-
-
-def _accuracy(columns: Columns, sums: Floats) -> Floats:
-    """The share of items (words, for tags) given their own label; of queries whose best-ranked answer is right."""
-    if "top" in columns:
-        return _mean(columns, sums, "top", "items")
-    gold, _, correct = _label_counts(columns, sums)
-    return _share(correct.sum(axis=1), gold.sum(axis=1))
-
-
-def _macro_f1(columns: Columns, sums: Floats) -> Floats:
-    """The mean of F1 over names.
-
-    Of labels and tags over those that gold holds: scikit-learn's with ``labels=sorted(set(gold))``, and not its
-    default, which also averages over labels that were only predicted. Of spans over the types in gold or predicted,
-    as seqeval does.
-    """
-    if _has(columns, "gold_spans"):
-        gold, predicted, correct = _span_counts(columns, sums)
-        counted = gold + predicted > 0
-    else:
-        gold, predicted, correct = _label_counts(columns, sums)
-        counted = gold > 0
-    f1 = np.divide(2 * correct, gold + predicted, out=np.zeros(gold.shape), where=counted)
-    return _divide(f1.sum(axis=1), counted.sum(axis=1).astype(np.float64))
-
-
-def _weighted_f1(columns: Columns, sums: Floats) -> Floats:
-    """The mean of labels' F1, each as often as gold holds it."""
-    gold, predicted, correct = _label_counts(columns, sums)
-    f1 = _divide(2 * correct, gold + predicted)
-    return _divide((f1 * gold).sum(axis=1), gold.sum(axis=1))
-
-
-def _mcc(columns: Columns, sums: Floats) -> Floats:
-    """Matthews' correlation for any number of labels (Gorodkin 2004, equation 8)."""
-    gold, predicted, correct = _label_counts(columns, sums)
-    n = gold.sum(axis=1)
-    top = correct.sum(axis=1) * n - (gold * predicted).sum(axis=1)
-    spread_gold, spread_predicted = (n**2 - (counts**2).sum(axis=1) for counts in (gold, predicted))
-    return _divide(top, np.sqrt(spread_gold) * np.sqrt(spread_predicted))
-
-
-def _precision(columns: Columns, sums: Floats) -> Floats:
-    """The share of predicted spans that are right in start, end and type."""
-    _, predicted, correct = _span_counts(columns, sums)
-    return _divide(correct.sum(axis=1), predicted.sum(axis=1))
-
-
-def _recall(columns: Columns, sums: Floats) -> Floats:
-    """The share of gold spans that were predicted with start, end and type."""
-    gold, _, correct = _span_counts(columns, sums)
-    return _divide(correct.sum(axis=1), gold.sum(axis=1))
-
-
-def _f1(columns: Columns, sums: Floats) -> Floats:
-    """Of spans: F1 of precision and recall over all types (micro). Of answers: the mean of their word F1."""
-    if "f1" in columns:
-        return _mean(columns, sums, "f1", "items")
-    gold, predicted, correct = _span_counts(columns, sums)
-    return _divide(2 * correct.sum(axis=1), (gold + predicted).sum(axis=1))
-
-
-def _no_answer(columns: Columns, sums: Floats) -> Floats:
-    """The share of questions without an answer that were given none."""
-    right = _column(columns, sums, "exact") - _column(columns, sums, "answerable_exact")
-    count = _column(columns, sums, "items") - _column(columns, sums, "answerable_items")
-    return _share(right, count)
-
-
-def _mean_of(name: str, items: str = "items") -> Callable[[Columns, Floats], Floats]:
-    return lambda columns, sums: _mean(columns, sums, name, items)
-
-
 METRICS: Mapping[str, Metric] = {
     name: Metric(name, value)
     for name, value in {
-        "accuracy": _accuracy,
-        "macro_f1": _macro_f1,
-        "weighted_f1": _weighted_f1,
-        "mcc": _mcc,
-        "f1": _f1,
-        "precision": _precision,
-        "recall": _recall,
-        "word_accuracy": _mean_of("correct_words", "words"),
-        "exact_match": _mean_of("exact"),
-        "answerable_f1": _mean_of("answerable_f1", "answerable_items"),
-        "answerable_exact_match": _mean_of("answerable_exact", "answerable_items"),
-        "no_answer_accuracy": _no_answer,
-        "mrr": _mean_of("reciprocal_rank"),
-        "map": _mean_of("average_precision"),
+        "accuracy": formulas.accuracy,
+        "macro_f1": formulas.macro_f1,
+        "weighted_f1": formulas.weighted_f1,
+        "mcc": formulas.mcc,
+        "f1": formulas.f1,
+        "precision": formulas.precision,
+        "recall": formulas.recall,
+        "word_accuracy": formulas.mean_of("correct_words", "words"),
+        "exact_match": formulas.mean_of("exact"),
+        "answerable_f1": formulas.mean_of("answerable_f1", "answerable_items"),
+        "answerable_exact_match": formulas.mean_of("answerable_exact", "answerable_items"),
+        "no_answer_accuracy": formulas.no_answer,
+        "mrr": formulas.mean_of("reciprocal_rank"),
+        "map": formulas.mean_of("average_precision"),
     }.items()
 }
 
