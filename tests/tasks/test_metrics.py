@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -141,6 +143,17 @@ def test_parts_of_questions() -> None:
     assert "no_answer_accuracy" not in scores("qa", answered)
     with pytest.raises(DataError, match="no_answer_accuracy is undefined"):
         score(answered, "no_answer_accuracy")
+
+
+def test_the_example_of_the_documents(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text("utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(example, {})
+    # Spans: two of three found, none wrong: F1 4 / 5; without the second word of the person, one of three, one wrong: 2 / 5.
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first.startswith("0.8 NameScore(gold=2, predicted=1, correct=1")
+    assert second.startswith("Interval(value=0.8")
+    assert third.startswith("Interval(value=0.4")
 
 
 def test_every_kind_names_known_metrics() -> None:
