@@ -149,7 +149,7 @@ def test_the_example_of_the_documents(capsys: pytest.CaptureFixture[str]) -> Non
     page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text("utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     exec(example, {})
-    # Spans: two of three found, none wrong: F1 4 / 5; without the second word of the person, one of three, one wrong: 2 / 5.
+    # Two of three spans found, none wrong: F1 4 / 5. With the person cut short one of three, and one wrong: 2 / 5.
     first, second, third = capsys.readouterr().out.splitlines()
     assert first.startswith("0.8 NameScore(gold=2, predicted=1, correct=1")
     assert second.startswith("Interval(value=0.8")
