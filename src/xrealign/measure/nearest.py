@@ -69,7 +69,7 @@ def best_wrong(
 
     Args:
         left, right: *Shape:* (N, D) each
-        left_penalty, right_penalty: *Shape:* (N,) each
+        left_penalty, right_penalty: both or none. *Shape:* (N,) each
 
     Returns:
         for each row of ``left``, and for each of ``right``; −inf where there is no other. *Shape:* (N,), (N,)
@@ -77,10 +77,12 @@ def best_wrong(
     found_left, found_right = (np.full(len(side), -np.inf, dtype=np.float64) for side in (left, right))
     for here, there, tile in tiles(left, right, rows, columns):
         _blank_diagonal(here, there, tile)
-        scores = tile if right_penalty is None else 2 * tile - right_penalty[there].astype(np.float32)
+        if left_penalty is not None:
+            tile *= 2
+        scores = tile if right_penalty is None else tile - right_penalty[there].astype(tile.dtype)
         np.maximum(found_left[here], scores.max(axis=1), out=found_left[here])
         if left_penalty is not None:
-            scores = 2 * tile - left_penalty[here].astype(np.float32)[:, None]
+            scores = np.subtract(tile, left_penalty[here].astype(tile.dtype)[:, None], out=tile)
         np.maximum(found_right[there], scores.max(axis=0), out=found_right[there])
     return found_left, found_right
 
@@ -132,7 +134,9 @@ def _keep_best(best: Array, tile: Array) -> None:
         top = tile if tile.shape[1] <= k else np.partition(tile, -k, axis=1)[:, -k:]
         best[:] = np.partition(np.hstack([best, top]), -k, axis=1)[:, -k:]
         return
-    row, column = np.nonzero(better)
+    flat = better if better.flags.c_contiguous else better.T  # as it lies in memory, many times faster to search
+    places = np.divmod(np.flatnonzero(flat), flat.shape[1])
+    row, column = places if flat is better else places[::-1]
     if not len(row):
         return
     value = tile[row, column]
