@@ -16,6 +16,7 @@ from xrealign.errors import DataError, did_you_mean
 from xrealign.language import Language
 from xrealign.report.changes import (
     Change,
+    Changes,
     Counts,
     compare_columns,
     compare_groups,
@@ -267,7 +268,11 @@ def _compare(
     }
     pairs = [(method, reference) for method in cube.methods for reference in references[method]]
     languages = {tag: language_of(tag, context) for tag in cube.tags}
-    changes = compare_columns(cube.methods, cube.values, cube.tags, pairs, items)
+    changes: dict[str, Changes] = {}
+    for of_source in (False, True):  # the source language is not one of those that p is corrected for
+        columns = [number for number, tag in enumerate(cube.tags) if (tag in sources) == of_source]
+        tags = [cube.tags[number] for number in columns]
+        changes |= compare_columns(cube.methods, cube.values[:, :, columns], tags, pairs, items)
     lines = []
     for column, tag in enumerate(cube.tags):
         scores = {

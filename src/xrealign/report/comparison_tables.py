@@ -12,7 +12,7 @@ from xrealign.report.changes import Change, Counts
 from xrealign.report.comparison import Comparison, GroupLine, LanguageLine, Scored, TaskComparison
 from xrealign.report.context import metric_name
 from xrealign.report.dominance import AlmostOrder, almost_stochastic_order
-from xrealign.report.format import MISSING, counted, interval, percent, plain, points
+from xrealign.report.format import MISSING, counted, interval, markdown, percent, plain, points
 from xrealign.report.text_table import TextTable, csv_cell, write_tables
 from xrealign.report.verdict import HONEST
 
@@ -32,8 +32,8 @@ def write_comparison(comparison: Comparison, form: str) -> str:
     text = write_tables(tables, form)
     if form == "latex":
         return text
-    bullets = [f"- {line}" for line in claims(comparison)] + [f"- {note}" for note in comparison.notes]
-    return f"# Comparison with {comparison.baseline}\n\n" + "\n".join([*bullets, "", HONEST, "", text])
+    bullets = [f"- {markdown(line)}" for line in (*claims(comparison), *comparison.notes)]
+    return f"# Comparison with {markdown(comparison.baseline)}\n\n" + "\n".join([*bullets, "", HONEST, "", text])
 
 
 def claims(comparison: Comparison) -> list[str]:
