@@ -36,15 +36,16 @@ def make_realign(
     """Realigns the encoder, or trains the control; writes an encoder folder.
 
     Where the encoder was fine-tuned before, its head and labels go along, so that it can be evaluated as it is, and
-    its accuracy on the dev set of ``task`` is watched.
+    its accuracy on the dev set of ``task`` is watched; so is that of the encoder's own masked-language-model head.
     """
     from xrealign.align.aligned import read_aligned
     from xrealign.model.encoder import save_encoder
     from xrealign.model.folder import link_or_copy
+    from xrealign.train.masked_watch import both_scores
     from xrealign.train.realign import realign
 
     encoder = open_encoder(config, encoder_folder)
-    scores = None if task is None else _dev_scores(config, encoder, task)
+    scores = both_scores(None if task is None else _dev_scores(config, encoder, task), _masked_scores(config, encoder))
     aligned = read_aligned(align)
     settings = _settings_for(config, aligned.languages)
     facts = realign(encoder, aligned, settings, work, config.seed, control, scores)
@@ -93,6 +94,23 @@ def make_joint(
     )
     _save_model(encoder, head, labelled, out)
     return facts | {"parameters": sum(1 for _ in encoder.model.parameters())}
+
+
+def _masked_scores(config: Config, encoder: Any) -> Any:
+    """The watch over an encoder's masked-language-model head, on held-out segments of the Universal Declaration in the
+    source language; None without such a head, or without segments."""
+    from xrealign.corpus.embedded import held_out, udhr_segments
+    from xrealign.language import parse_language
+    from xrealign.model.words import word_spans
+    from xrealign.train.masked_watch import has_masked_head, masked_scores
+
+    table, source = udhr_segments(), parse_language(config.source)
+    held = held_out(table.ids, config.corpus.held_out)
+    texts = [text for segment, text in table.texts.get(source, {}).items() if segment in held]
+    if config.realign.watch == "off" or not texts or not has_masked_head(encoder):
+        return None
+    spans = word_spans(texts, source, encoder.tokenizer)
+    return masked_scores(encoder, texts, spans, config.realign.max_length, config.seed)
 
 
 def _dev_scores(config: Config, encoder: Any, task: Path) -> Any:

@@ -240,8 +240,8 @@ class TranslationStream:
         return mask_batch(batch, self.settings, self.subwords, draw, word_allowed[batch.segments])
 
 
-def masked_loss(model: nn.Module, batch: MaskedBatch) -> Tensor:
-    """Cross-entropy of the masked subwords, mean over the M places; zero, with a gradient, when there are none.
+def masked_predictions(model: nn.Module, batch: MaskedBatch) -> tuple[Tensor, Tensor]:
+    """Scores of the vocabulary at the M masked places, *Shape:* (M, V), and which of them is right, *Shape:* (M,).
 
     Args:
         model: a masked language model of transformers. Its head is given the states at the masked places alone.
@@ -258,8 +258,11 @@ def masked_loss(model: nn.Module, batch: MaskedBatch) -> Tensor:
         scores: Tensor = model(**batch.inputs).logits[0]
     finally:
         handle.remove()
-    if not len(batch.labels):
-        return scores.sum() * 0.0
     output: Any = model.get_output_embeddings()  # type: ignore[operator]
-    labels = output.rows_of(batch.labels) if hasattr(output, "rows_of") else batch.labels
-    return F.cross_entropy(scores.float(), labels)
+    return scores, output.rows_of(batch.labels) if hasattr(output, "rows_of") else batch.labels
+
+
+def masked_loss(model: nn.Module, batch: MaskedBatch) -> Tensor:
+    """Cross-entropy of the masked subwords, mean over the M places; zero, with a gradient, when there are none."""
+    scores, labels = masked_predictions(model, batch)
+    return F.cross_entropy(scores.float(), labels) if len(labels) else scores.sum() * 0.0

@@ -106,10 +106,13 @@ def realign_side(
     read = list({id(pairs): pairs for pairs in pairs_of.values()}.values())
     mask_id = encoder.tokenizer.mask_token_id
     used = [ids for pairs in read for ids in (pairs.src.ids, pairs.tgt.ids)]
-    used += scores.used if scores is not None and settings.watch != "off" else []
     if mask_id is not None and set(weights) & set(MASKING):
         used.append(np.array([mask_id]))
-    masked = masked_model(encoder) if set(weights) & set(COMPANIONS) else None
+    scores = scores if settings.watch != "off" else None
+    masked = scores.masked if scores is not None else None
+    if masked is None and set(weights) & set(COMPANIONS):
+        masked = masked_model(encoder)
+    drawn = used + list(scores.used if scores is not None else [])
     read_layers: dict[str, Any] = {}
 
     def build(learning: frozenset[str], opens: Opens | None) -> Part:
@@ -137,7 +140,8 @@ def realign_side(
             if objective.pieces is not None and not settings.gather:
                 objective = replace(objective, pieces=replace(objective.pieces, rows=None))
             objectives.append(objective)
-        modules: dict[str, nn.Module] = {"heads": nn.ModuleDict(heads)} | ({MLM: masked} if masked is not None else {})
+        modules: dict[str, nn.Module] = {"heads": nn.ModuleDict(heads)}
+        modules |= {MLM: masked} if masked is not None and set(weights) & set(COMPANIONS) else {}
         return Part(
             tuple(objectives), modules, _watch(encoder, translated, settings, steps, read_layers, control, scores)
         )
@@ -156,7 +160,7 @@ def realign_side(
         settings.clip,
         settings.checkpoint_every,
     )
-    return Side(template, settings.freeze, used, build, masked), facts
+    return Side(template, settings.freeze, drawn, build, masked), facts
 
 
 def _own_share(pairs: Pairs) -> Pairs:

@@ -37,10 +37,12 @@ class Scores:
     Attributes:
         used: ids that the scored sentences hold, for the compact vocabulary.
         measure: of a model that holds the encoder under ``encoder``.
+        masked: the masked language model around the encoder that it scores with, if any.
     """
 
     used: Sequence[np.ndarray[Any, Any]]
     measure: Callable[[nn.Module], Mapping[str, float]]
+    masked: Any = None
 
 
 @dataclass(frozen=True)
