@@ -104,6 +104,7 @@ def _add_verbs() -> None:
     from xrealign.align.command import app as align_app
     from xrealign.corpus.command import app as data_app
     from xrealign.measure_command import app as measure_app
+    from xrealign.evaluate_command import evaluate_command
     from xrealign.report.command import app as report_app
     from xrealign.report.compare_command import compare_command
     from xrealign.select.command import select_command
@@ -115,6 +116,7 @@ def _add_verbs() -> None:
 
     align_app.command("train-supervised", no_args_is_help=True)(supervised_train_command)
     align_app.command("tune", no_args_is_help=True)(tune_command)
+    app.command("evaluate", no_args_is_help=True)(evaluate_command)
     app.command("select")(select_command)
     app.command("distances")(distances_command)
     app.command("sweep")(sweep_command)

@@ -112,18 +112,21 @@ def make_corpus(config: Config, select: Path, out: Path) -> Facts:
     return {"pairs": pairs, "left_out": left_out}
 
 
-def centring_texts(config: Config, languages: list[Language], most: int = 100) -> dict[Language, list[tuple[str, str]]]:
-    """Pairs from which a language's mean is estimated: never held out, at most ``most`` of each source of text."""
-    pairs: dict[Language, list[tuple[str, str]]] = {}
-    for language in track(languages, "text for centring"):
+def centring_bitexts(config: Config, languages: list[Language], most: int) -> list[Bitext]:
+    """Text from which a language's map is fitted: never held out, at most ``most`` pairs of each source of text.
+
+    A language without parallel text is left out.
+    """
+    found: list[Bitext] = []
+    for language in track(languages, "text for maps"):
         try:
-            found = training_bitexts(config, language)
+            bitexts = training_bitexts(config, language)
         except DataError:
-            continue  # no parallel text in this language: it is left uncentred, and counted
-        chosen = [(p.src, p.tgt) for bitext, _ in found for p in sorted(bitext, key=lambda p: _order(p.id))[:most]]
+            continue
+        chosen = [pair for b, _ in bitexts for pair in sorted(b, key=lambda p: _order(p.id))[:most]]
         if chosen:
-            pairs[language] = chosen
-    return pairs
+            found.append(Bitext(bitexts[0][0].src, language, chosen, "+".join(b.origin for b, _ in bitexts)))
+    return found
 
 
 def _order(identifier: str) -> bytes:

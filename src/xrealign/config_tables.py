@@ -250,6 +250,18 @@ class FinetuneTable(_Training):
     """Passes over the training sentences, in the place of ``steps``."""
     batch_size: Annotated[int, Field(ge=1)] = 32
     freeze: str = "none"
+    """What fine-tuning leaves alone; as in ``[realign]``. "only biases" is BitFit, "only norms" is LNFit."""
+    adapter: Literal["none", "lora"] = "none"
+    """Train low-rank adapters, merged at the end, in the place of the weights."""
+    lora: LoraTable = LoraTable()
+    word_pooling: Literal["first", "mean"] = "first"
+    """A word's vector, of tagged words: its first subword's or the mean."""
+    stride: Annotated[int, Field(ge=0)] = 32
+    """Subwords that two windows of a long text share."""
+    keep: Literal["last", "best"] = "last"
+    """The last weights, or the best ones by the dev set of the source language; never by a target language."""
+    average: Annotated[int, Field(ge=1)] = 1
+    """End with the mean of the weights after so many of the last epochs."""
     schedule: Literal["constant", "linear"] = "linear"
     warmup: Share = 0.1
     clip: Annotated[float, Field(gt=0)] | None = 1.0
@@ -275,6 +287,8 @@ class TaskTable(_Table):
     """Labels or tags to take together, in every file: { AUX = "VERB" }."""
     drop: list[str] = []
     """Labels to leave out; counted."""
+    scheme: str | None = None
+    """How your spans are tagged, such as iob1 or bioes; without it found out, file by file."""
     loader: str | None = None
     """A function of your own, ``package.module:function``, that returns the task."""
     train_size: Annotated[int, Field(ge=1)] | None = None
@@ -293,6 +307,10 @@ class EvaluateTable(_Table):
     """Training-free maps of each language into the source language's space, evaluated on the baseline as controls."""
     pairs: Annotated[int, Field(ge=1)] = 100
     """Pairs of each source of text, at most, from which a language's map is fitted."""
+    constrained: bool = False
+    """Of entities: the best tags among those that make sense, no I-X after O; else as each word has it."""
+    max_answer: Annotated[int, Field(ge=1)] = 30
+    """Of questions: subwords of the longest answer."""
 
 
 class MeasureTable(_Table):

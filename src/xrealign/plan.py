@@ -109,10 +109,18 @@ def make_plan(config: Config, needs_task: bool = True) -> Plan:
     for method in _methods(config):
         _add_training(plan, method, add, {**encoder, "align": align, "task": task}, dump)
     for method, model in plan.models.items():
-        baseline = {"corpus": _corpus(dump["corpus"])} if method == BASELINE else {}
+        own = dump["evaluate"] if method == BASELINE else _without(dump["evaluate"], "transforms", "pairs")
+        baseline = {"corpus": _corpus(dump["corpus"])} if method == BASELINE and config.evaluate.transforms else {}
         add(
             f"evaluate {method}",
-            {**shared, "method": method, "max_length": config.finetune.max_length} | attention | baseline,
+            {
+                **shared,
+                "method": method,
+                "length": [config.finetune.max_length, config.finetune.stride],
+                "evaluate": own,
+            }
+            | attention
+            | baseline,
             {"task": task, "model": plan.stages[model].fingerprint, **(text if method == BASELINE else {})},
             partial(_evaluate, plan, method),
         )
@@ -200,17 +208,16 @@ def _folder(plan: Plan, key: str | None) -> Path | None:
     return None if key is None else plan.folder(key)
 
 
-def _evaluate(plan: Plan, method: str, out: Path, _work: Path) -> stages.Facts:
-    from xrealign.scoring import make_evaluate
+def _evaluate(plan: Plan, method: str, out: Path, work: Path) -> stages.Facts:
+    from xrealign.evaluating import make_evaluate
 
-    return make_evaluate(plan.config, plan.folder("task"), plan.folder(plan.models[method]), out, method)
+    return make_evaluate(plan.config, plan.folder("task"), plan.folder(plan.models[method]), out, work, method)
 
 
 def _measure(plan: Plan, method: str, out: Path, _work: Path) -> stages.Facts:
     from xrealign.scoring import make_measure
-    from xrealign.tasks.task import task_from_json
 
-    task = task_from_json((plan.folder("task") / "task.json").read_text("utf-8"))
+    task = stages.read_task(plan.folder("task"))
     languages = sorted({*task.tests, *stages.read_subset(plan.folder("select"))})
     return make_measure(plan.config, languages, _folder(plan, plan.encoders[method]), out, method)
 

@@ -146,13 +146,17 @@ def summary(key: str, manifest: dict[str, Any]) -> str:
         return f"{sum(facts['links'].values()):,} links{dropped}"
     if verb == "task":
         tests = len(facts["test"])
-        return f"{facts['train']:,} training sentences with {facts['labels']} labels, tests in {tests} languages"
+        names = " and ".join(f"{facts[what]} {what}" for what in ("labels", "tags") if facts[what])
+        return f"{facts['train']:,} training examples{f' with {names}' if names else ''}, tests in {tests} languages"
     if verb in ("realign", "finetune"):
         return _training_summary(facts)
     if verb == "evaluate":
-        source, others = facts["accuracy"]["source"], facts["accuracy"]["targets"]
-        means = f"accuracy {_percent(source)} in the source language, {_percent(others)} on average elsewhere"
-        return f"{means} ({facts['sentences']:,} sentences in {facts['languages']} languages)"
+        metric, means = facts["metric"], facts["means"]
+        low = f", {len(facts['below_majority'])} below the most frequent label" if facts["below_majority"] else ""
+        return (
+            f"{metric} {_percent(means['source'])} in the source language, {_percent(means['targets'])} on average "
+            f"elsewhere ({facts['examples']:,} examples in {facts['languages']} languages{low})"
+        )
     means = ", ".join(f"{name} {_percent(mean)}" for name, mean in facts["means"].items())
     return f"{means} ({facts['texts']:,} texts in {facts['languages']} languages, layer {facts['layer']})"
 
@@ -194,6 +198,14 @@ def _copy_encoder(plan: Plan, folder: Path) -> None:
             link_or_copy(path, folder / path.name)
 
 
+def _link_model(made: Path, folder: Path) -> None:
+    """A fine-tuned model as `xrealign evaluate --model` reads it."""
+    folder.mkdir(parents=True)
+    for path in sorted(made.iterdir()):
+        if path.name != MANIFEST:
+            link_or_copy(path, folder / path.name)
+
+
 def realign_only(config: Config, folder: Path | None = None) -> Path:
     """Makes the realigned encoder of a configuration and nothing that needs a task; returns its folder.
 
@@ -230,11 +242,8 @@ def _realign_only(plan: Plan, target: Path) -> Path:
             say(f"  {summary(name, manifest)} ({manifest['seconds']:.0f} s)")
     aside = target.parent / f".{target.name}.{os.getpid()}"
     shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
     try:
-        for path in sorted(plan.folder(key).iterdir()):
-            if path.name != MANIFEST:
-                link_or_copy(path, aside / path.name)
+        _link_model(plan.folder(key), aside)
         shutil.rmtree(target, ignore_errors=True)
         aside.rename(target)
     finally:
@@ -256,6 +265,8 @@ def lay_out(plan: Plan, folder: Path) -> None:
             encoder.mkdir()
             _copy_encoder(plan, encoder)
             (encoder / "README.md").write_text(card, "utf-8")
+        for method, key in plan.models.items():
+            _link_model(plan.folder(key), aside / "models" / method)
         (aside / "config.toml").write_text(to_toml(plan.config), "utf-8")
         facts = {
             "fingerprint": report_fingerprint(plan),

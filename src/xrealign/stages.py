@@ -121,29 +121,68 @@ def read_subset(folder: Path) -> list[Language]:
 
 def make_task(config: Config, out: Path) -> Facts:
     """Builds the labelled task; writes ``task.json``."""
-    from xrealign.tasks.intents import load_intents
-    from xrealign.tasks.load import load_classification
     from xrealign.tasks.task import task_to_json
 
-    source, settings = parse_language(config.source), config.task
-    targets = None if settings.targets is None else [parse_language(tag) for tag in settings.targets]
-    if settings.name == "intents":
-        task = load_intents(
-            source, targets, settings.train_size, settings.dev_size, settings.test_size, seed=config.seed
-        )
-    else:
-        tests = {parse_language(tag): Path(file) for tag, file in (settings.tests or {}).items()}
-        dev = Path(settings.dev) if settings.dev else None
-        task = load_classification(Path(str(settings.train)), dev, tests, source, settings.name)
+    task = build_task(config)
     (out / "task.json").write_text(task_to_json(task), "utf-8")
-    sentences = {language.tag: len(examples) for language, examples in task.tests.items()}
     return {
+        "kind": task.kind,
         "labels": len(task.labels),
+        "tags": len(task.tags),
         "train": len(task.train),
         "dev": len(task.dev),
-        "test": sentences,
+        "test": {language.tag: len(examples) for language, examples in task.tests.items()},
         "notes": dict(task.notes),
     }
+
+
+def build_task(config: Config) -> Any:
+    """The labelled task that ``[task]`` describes: built in, out of a function of the user's, or out of files."""
+    from xrealign.tasks.load import load_task
+    from xrealign.tasks.spec import TaskSpec
+
+    source, settings = parse_language(config.source), config.task
+    sizes = {"train_size": settings.train_size, "dev_size": settings.dev_size, "test_size": settings.test_size}
+    targets = None if settings.targets is None else [parse_language(tag) for tag in settings.targets]
+    if settings.name == "intents":
+        from xrealign.tasks.intents import load_intents
+
+        given = {
+            "train_size": sizes["train_size"],
+            "dev_size": sizes["dev_size"],
+            "test_per_language": sizes["test_size"],
+        }
+        return load_intents(source, targets, **{k: v for k, v in given.items() if v is not None}, seed=config.seed)
+    tests = {parse_language(tag): Path(file) for tag, file in (settings.tests or {}).items()}
+    return load_task(
+        TaskSpec(
+            name=settings.name,
+            kind=settings.kind or "class",
+            source=source,
+            train=Path(str(settings.train)),
+            dev=Path(settings.dev) if settings.dev else None,
+            tests={language: path for language, path in tests.items() if targets is None or language in targets},
+            format=settings.format,
+            columns=settings.columns,
+            labels=settings.label_names,
+            merge=settings.merge,
+            drop=settings.drop,
+            scheme=settings.scheme,
+            **sizes,
+            seed=config.seed,
+        )
+    )
+
+
+def read_task(folder: Path) -> Any:
+    """The task that a task stage built.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    from xrealign.tasks.task import task_from_json
+
+    return task_from_json((folder / "task.json").read_text("utf-8"))
 
 
 def open_encoder(config: Config, folder: Path | None = None) -> Any:

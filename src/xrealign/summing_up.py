@@ -10,21 +10,21 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from xrealign._version import __version__
 from xrealign.config import Config, to_toml
 from xrealign.language import parse_language
 from xrealign.plan import BASELINE, CONTROL, REALIGNED, Plan
 from xrealign.pretraining import seen_isos
 from xrealign.report.context import DataSource, ReportContext
+from xrealign.report.items import FILE, read_items, write_items
+from xrealign.report.stats import Shares
 from xrealign.stages import read_subset
 from xrealign.store import read_manifest
 from xrealign.types import Score
 
 INPUTS = "report-input.json"
 VERSIONS = ("torch", "transformers", "tokenizers", "numpy", "hassil", "home-assistant-intents")
-Items = dict[tuple[str, str], np.ndarray[Any, Any]]
+Items = dict[tuple[str, str], Shares]
 
 
 def write_run_report(plan: Plan, folder: Path) -> str:
@@ -37,7 +37,7 @@ def write_run_report(plan: Plan, folder: Path) -> str:
     write_report(scores, groups, context, folder, items)
     kept = {"groups": groups, "context": context}
     (folder / INPUTS).write_text(json.dumps(kept, ensure_ascii=False, indent=1), "utf-8")
-    _write_items(items, folder)
+    write_items(items, folder / FILE)
     return model_card(context, scores, groups, items)
 
 
@@ -46,17 +46,18 @@ def print_run_report(folder: Path) -> None:
     from xrealign.report import print_report, read_scores
 
     kept = json.loads((folder / INPUTS).read_text("utf-8"))
-    print_report(read_scores(folder / "scores.parquet"), kept["groups"], kept["context"], _read_items(folder))
+    print_report(read_scores(folder / "scores.parquet"), kept["groups"], kept["context"], read_items(folder / FILE))
     print(f"\nreport   {folder / 'report.html'}\nscores   {folder / 'scores.csv'}")
     if (folder / "encoder").is_dir():
         print(f"encoder  {folder / 'encoder'}   (AutoModel.from_pretrained)")
+    print(f"models   {folder / 'models'}   (xrealign evaluate --model)")
 
 
 def gather_scores(plan: Plan) -> tuple[list[Score], Items]:
-    """All scores of a run, and for each method and language which test sentences it got right."""
+    """All scores of a run, and for each method and language what each test item adds to the main metric."""
     import pyarrow.parquet as pq
 
-    from xrealign.scoring import read_scores
+    from xrealign.scoring import PARTS, WHOLES, read_scores
 
     scores: list[Score] = []
     items: Items = {}
@@ -66,26 +67,11 @@ def gather_scores(plan: Plan) -> tuple[list[Score], Items]:
             scores += [dataclasses.replace(score, run=plan.config.name) for score in found]
         table = pq.read_table(plan.folder(f"evaluate {method}") / "items.parquet").to_pandas()
         scored = {(score.method, score.language) for score in scores}
-        for name in (n for n in table.columns if n not in ("language", "text", "gold")):
+        for name in (column.removesuffix(PARTS) for column in table.columns if column.endswith(PARTS)):
             for tag, rows in table.groupby("language", sort=True):
                 if (name, str(tag)) in scored:
-                    items[name, str(tag)] = (rows[name] == rows["gold"]).to_numpy()
+                    items[name, str(tag)] = Shares(rows[name + PARTS].to_numpy(), rows[name + WHOLES].to_numpy())
     return scores, items
-
-
-def _write_items(items: Items, folder: Path) -> None:
-    arrays = {f"{method} {tag}": np.packbits(hits) for (method, tag), hits in items.items()}
-    sizes = {f"{method} {tag} n": np.array(len(hits)) for (method, tag), hits in items.items()}
-    np.savez_compressed(folder / "items.npz", allow_pickle=False, **arrays, **sizes)
-
-
-def _read_items(folder: Path) -> Items:
-    with np.load(folder / "items.npz", allow_pickle=False) as file:
-        keys = [key for key in file.files if not key.endswith(" n")]
-        return {
-            (key.split()[0], key.split()[1]): np.unpackbits(file[key], count=int(file[f"{key} n"])).astype(bool)
-            for key in keys
-        }
 
 
 def language_groups(plan: Plan) -> dict[str, list[str]]:
@@ -104,6 +90,13 @@ def language_groups(plan: Plan) -> dict[str, list[str]]:
     return {"source": [source], **groups}
 
 
+def main_metric(plan: Plan) -> str:
+    """The metric that a run's task is judged by."""
+    from xrealign.tasks.metrics import MAIN_METRIC
+
+    return MAIN_METRIC[read_manifest(plan.folder("task"))["facts"]["kind"]]
+
+
 def report_context(plan: Plan) -> ReportContext:
     """What the report says besides the scores; keys as in `xrealign.report.context.ReportContext`."""
     config = plan.config
@@ -116,7 +109,7 @@ def report_context(plan: Plan) -> ReportContext:
         "run": config.name,
         "created": time.strftime("%Y-%m-%d", time.gmtime()),
         "task": config.task.name,
-        "metric": "accuracy",
+        "metric": main_metric(plan),
         "source": config.source,
         "encoder": _public_name(config.encoder.name),
         "base_model": "intfloat/multilingual-e5-small" if starter else _public_name(config.encoder.name),
@@ -191,9 +184,17 @@ def _data(config: Config) -> list[DataSource]:
 
 def _warnings(plan: Plan, facts: dict[str, Any]) -> list[str]:
     warnings = []
-    uncentred = facts[f"evaluate {BASELINE}"]["facts"]["uncentred"]
-    if uncentred:
-        warnings.append(f"No parallel text to estimate a mean from: {', '.join(uncentred)}; left out of 'centred'.")
+    unmapped = facts[f"evaluate {BASELINE}"]["facts"]["without_maps"]
+    if unmapped:
+        warnings.append(f"No parallel text to fit training-free maps on: {', '.join(unmapped)}; left out of 'centred'.")
+    for method in plan.methods:
+        told = facts[f"evaluate {method}"]["facts"]
+        if told["below_majority"]:
+            low = ", ".join(told["below_majority"])
+            warnings.append(f"{method}: worse than always giving the most frequent label in {low}: do labels agree?")
+        for tag, reasons in told["cut"].items():
+            lost = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+            warnings.append(f"{method}, {tag}: {lost} (finetune.max_length).")
     for method in (REALIGNED, CONTROL):
         for verb in ("realign", "finetune"):
             told = facts.get(f"{verb} {method}", {}).get("facts", {})

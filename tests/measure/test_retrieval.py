@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from xrealign.measure.retrieval import centre, retrieval_accuracy, retrieval_hits, unit
+from xrealign.measure.retrieval import centre, retrieval_accuracy, retrieval_hits, retrieval_ranks, unit
 
 
 def cosine(a, b):
@@ -106,3 +106,14 @@ def test_centring_undoes_a_shift_between_languages():
 def test_different_numbers_are_refused():
     with pytest.raises((ValueError, IndexError)):
         retrieval_hits(np.ones((3, 2)), np.ones((2, 2)))
+
+
+def test_ranks_are_those_of_sorted_cosines():
+    rng = np.random.default_rng(5)
+    src = rng.standard_normal((50, 7))
+    tgt = src + rng.standard_normal((50, 7))
+    cosine = unit(src) @ unit(tgt).T
+    brute = [1 + sum(cosine[n, m] > cosine[n, n] for m in range(50) if m != n) for n in range(50)]
+    assert retrieval_ranks(src, tgt, chunk=8).tolist() == brute
+    assert np.array_equal(retrieval_ranks(src, tgt) == 1, retrieval_hits(src, tgt))
+    assert retrieval_ranks(np.ones((3, 2)), np.ones((3, 2))).tolist() == [3, 3, 3]

@@ -44,3 +44,19 @@ def retrieval_accuracy(src: Array, tgt: Array) -> dict[str, float]:
     """Share of translations found, both directions. *Shape:* (N, D) each, row n translates row n."""
     forward, backward = retrieval_hits(src, tgt), retrieval_hits(tgt, src)
     return {"src_to_tgt": float(forward.mean()), "tgt_to_src": float(backward.mean())}
+
+
+def retrieval_ranks(queries: Array, candidates: Array, chunk: int = 4096) -> Array:
+    """Rank of candidate n among all for query n, 1 being best. *Shape:* (N, D), (N, D) → (N,) int
+
+    Candidates with a cosine less than `TIE` below the translation's stand before it, as in `retrieval_hits`.
+    """
+    left, right = unit(queries), unit(candidates)
+    ranks = np.ones(len(left), dtype=np.int64)
+    for start in range(0, len(left), chunk):
+        cosine = left[start : start + chunk] @ right.T
+        rows = np.arange(len(cosine))
+        own = cosine[rows, start + rows].copy()
+        cosine[rows, start + rows] = -np.inf
+        ranks[start : start + chunk] += (cosine >= own[:, None] - TIE).sum(axis=1)
+    return ranks

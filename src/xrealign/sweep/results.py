@@ -15,7 +15,7 @@ from xrealign.report.stats import Items, Resampled, difference_interval, mean_st
 from xrealign.report.summary import Difference, GroupRow, Summary, summarise
 from xrealign.stages import read_subset
 from xrealign.store import read_manifest
-from xrealign.summing_up import gather_scores, language_groups
+from xrealign.summing_up import gather_scores, language_groups, main_metric
 from xrealign.sweep.grid import Sweep
 from xrealign.sweep.stages import Graph
 from xrealign.types import Score
@@ -86,7 +86,12 @@ def variants(sweep: Sweep, graph: Graph, found: Mapping[str, tuple[list[Score], 
         if not done:
             made.append(Variant(labels, (), len(members), (), {}, ()))
             continue
-        context: ReportContext = {"source": done[0].config.source, "task": done[0].config.task.name}
+        main = main_metric(graph.plans[done[0].name])
+        context: ReportContext = {
+            "source": done[0].config.source,
+            "task": done[0].config.task.name,
+            "metric": main,
+        }
         groups = _groups([graph.plans[cell.name] for cell in done], done[0].config.source)
         by_seed = {cell.config.seed: found[cell.name] for cell in done}
         scores = [score for rows, _ in by_seed.values() for score in rows]
@@ -97,7 +102,7 @@ def variants(sweep: Sweep, graph: Graph, found: Mapping[str, tuple[list[Score], 
             summary = summarise(scores, groups, context, None, task, metric)
             single = {seed: summarise(own, groups, context, None, task, metric) for seed, (own, _) in by_seed.items()}
             summaries.append(summary)
-            rows[task, metric] = _rows(summary, single, intervals if metric == "accuracy" else {})
+            rows[task, metric] = _rows(summary, single, intervals if metric == main else {})
         measures = tuple(measure_summaries(scores, groups, context))
         made.append(Variant(labels, tuple(by_seed), len(members) - len(done), tuple(summaries), rows, measures))
     return made
