@@ -50,13 +50,27 @@ def product_speed(width: int) -> float:
     return 5 * 2 * 2048 * 8192 * width / (time.process_time() - start)
 
 
+def on_device(src: np.ndarray, tgt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same by torch, copies to and from the device counted."""
+    import torch
+
+    from xrealign.model.device_retrieval import device_hits
+
+    sides = [torch.from_numpy(side).to(options.device) for side in (src, tgt)]
+    forward, backward = device_hits(*sides, strong=options.strong, csls=True)
+    return forward.cpu().numpy(), backward.cpu().numpy()
+
+
 def main() -> None:
     """Measures once and prints a line of a Markdown table."""
     src, tgt = vectors(options.count, options.width)
     bare = (6 if options.strong else 2) * 2 * options.count**2 * options.width / product_speed(options.width)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wall, cpu = time.perf_counter(), time.process_time()
-    forward, backward = translation_hits(src, tgt, strong=options.strong, csls=True)
+    if options.device == "cpu":
+        forward, backward = translation_hits(src, tgt, strong=options.strong, csls=True)
+    else:
+        forward, backward = on_device(src, tgt)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     unit = 2**10 if sys.platform != "darwin" else 2**20  # Linux counts in KiB
