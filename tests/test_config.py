@@ -308,6 +308,7 @@ def test_ones_own_text_is_all_used_unless_languages_are_chosen(load, tmp_path):
     "text",
     [
         '[realign]\nstrategy = "before_dico"',
+        '[realign]\nstrategy = "freeze_realign_unfreeze_awesome"',
         '[realign]\npreset = "published"\nsteps = 30',
         '[realign]\nstrategy = "freeze_realign_unfreeze_noaligner"\npreset = "published"\n[finetune]\nsteps = 7',
     ],
@@ -339,12 +340,24 @@ def test_the_published_preset_fills_in_and_the_user_wins(load, tiny_encoder_fold
     assert (own.steps, own.epochs, own.clip) == (9, None, 2.0)
 
 
+def test_awesome_is_the_softmax_aligner_as_its_authors_set_it(load, tiny_encoder_folder):
+    from xrealign.plan import make_plan
+
+    start = f'{NAME}encoder.name = "{tiny_encoder_folder}"\ntask.targets = ["deu"]\n'
+    plan = make_plan(load(start + 'realign.strategy = "freeze_realign_unfreeze_awesome"'))
+    align, realign = plan.config.align, plan.config.realign
+    assert (align.aligner, align.layer, align.level, align.threshold) == ("softmax", 3, "subword", 1e-3)  # of 4 blocks
+    assert (realign.strategy, realign.freeze, realign.objective) == ("before", "front", "word")
+    assert "freeze_realign_unfreeze_awesome" in plan.origins["align.threshold"]
+    own = make_plan(load(start + 'realign.strategy = "before_awesome"\nalign = { layer = 2, threshold = 0.1 }'))
+    assert (own.config.align.layer, own.config.align.level, own.config.align.threshold) == (2, "subword", 0.1)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
         ('realign.strategy = "befor"', "realign.strategy = 'befor': expected one of none, before"),
         ('realign.strategy = "before_dicko"', "did you mean 'before_dico'"),
-        ('realign.strategy = "before_awesome"', "runs do not offer the aligner 'awesome'"),
         (
             'realign = { strategy = "before_dico", objective = "sentence" }',
             'realign.objective = "sentence": strategy = \'before_dico\' means "word"; leave one of the two out',

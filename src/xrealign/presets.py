@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 from xrealign.config import Config, toml_value
 from xrealign.config_tables import STRATEGIES
@@ -107,12 +107,9 @@ def _of_the_name(config: Config, shape: Shape, blocks: int, problems: list[str])
             problems.append(
                 f"{key} = {toml_value(given)}: strategy = {name!r} means {toml_value(value)}; leave one of the two out"
             )
-    allowed = get_args(type(config.align).model_fields["aligner"].annotation)
-    if named.aligner is not None and named.aligner not in allowed:
-        problems.append(
-            f"realign.strategy = {name!r}: runs do not offer the aligner {named.aligner!r}; expected a name that "
-            "ends in _dico or _noaligner, or strategy = 'before' and so on with an aligner of your choice"
-        )
+    for field, value in named.how.items():
+        if field not in config.align.model_fields_set:
+            found[f"align.{field}"] = value
     return found
 
 

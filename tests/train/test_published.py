@@ -22,21 +22,22 @@ from xrealign.train.published import (
 )
 from xrealign.train.strategies import STRATEGIES, plan_phases
 
+AWESOME = {"layer": 8, "level": "subword", "threshold": 0.001, "temperature": 1.0}
 NAMES = {
     "baseline": Named("none", None, None),
     "before_dico": Named("before", "dictionary", "word"),
     "before_fastalign": Named("before", "fast-align", "word"),
-    "before_awesome": Named("before", "awesome", "word"),
+    "before_awesome": Named("before", "softmax", "word", how=AWESOME),
     "before_noaligner": Named("before", "none", "sentence"),
     "during_dico": Named("during", "dictionary", "word"),
     "during_fastalign": Named("during", "fast-align", "word"),
-    "after_awesome": Named("after", "awesome", "word"),
+    "after_awesome": Named("after", "softmax", "word", how=AWESOME),
     "before+during_dico": Named("before+during", "dictionary", "word"),
     "freeze_realign_unfreeze_fastalign": Named("before", "fast-align", "word", "front"),
     "freeze_realign_unfreeze_last_half_dico": Named("before", "dictionary", "word", "back"),
     "freeze_realign_unfreeze_last_6_dico": Named("before", "dictionary", "word", "blocks 7-12"),
     "freeze_realign_unfreeze_0_3_dico": Named("before", "dictionary", "word", "embeddings+blocks 1-2"),
-    "freeze_realign_unfreeze_3_6_awesome": Named("before", "awesome", "word", "blocks 3-5"),
+    "freeze_realign_unfreeze_3_6_awesome": Named("before", "softmax", "word", "blocks 3-5", AWESOME),
     "freeze_realign_unfreeze_0_1_dico": Named("before", "dictionary", "word", "embeddings"),
     "before_realign_only_7_8_dico": Named("before", "dictionary", "word", "only blocks 7"),
     "before_realign_only_0_13_dico": Named("before", "dictionary", "word", "only embeddings+blocks 1-12"),
@@ -55,6 +56,12 @@ def test_names(name):
     assert found.strategy in STRATEGIES
     plan_phases(found.strategy, 10, 10)
     parse_freeze(found.freeze, 12)
+
+
+@pytest.mark.parametrize(("blocks", "layer"), [(24, 8), (12, 8), (8, 8), (6, 4), (4, 3)])
+def test_awesome_reads_layer_8_or_two_thirds(blocks, layer):
+    assert parse_published("before_awesome", blocks).how == AWESOME | {"layer": layer}
+    assert parse_published("before_fastalign", blocks).how == {}
 
 
 @pytest.mark.parametrize(
@@ -101,7 +108,7 @@ def test_every_name_in_the_published_results_is_known(data_pack: Path):
     assert len(files) == 12
     assert len(names) == 22
     found = {name: parse_published(name, 12, "xlm-roberta") for name in names}
-    assert {named.aligner for named in found.values()} == {None, "dictionary", "fast-align", "awesome"}
+    assert {named.aligner for named in found.values()} == {None, "dictionary", "fast-align", "softmax"}
     assert {named.strategy for named in found.values()} == {"none", "before", "during"}
     assert {named.freeze for named in found.values()} == {"none", "front", "back", "blocks 7-12"}
 

@@ -7,7 +7,8 @@ The papers: Gaschi et al. (2023, arXiv 2306.02790), AlignFreeze (Bakos et al. 20
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -28,12 +29,14 @@ class Named:
         aligner: what makes the links; ``none`` where sentences are realigned; None where nothing is.
         objective: ``word`` or ``sentence``; None where nothing is realigned.
         freeze: of the realignment, in the grammar of `xrealign.model.freezing`.
+        how: further settings of the aligner, which a user's own win over.
     """
 
     strategy: str
     aligner: str | None
     objective: str | None
     freeze: str = "none"
+    how: Mapping[str, int | float | str] = field(default_factory=dict)
 
 
 def parse_published(name: str, blocks: int, family: str = "bert", exact: bool = False) -> Named:
@@ -43,6 +46,8 @@ def parse_published(name: str, blocks: int, family: str = "bert", exact: bool = 
     programs do: the embeddings learn, and 6 blocks are frozen in XLM-R however many it has. The programs number
     layers from 0, the embeddings, and leave out the last number of a range: ``freeze_realign_unfreeze_3_6_dico``
     freezes layers 3 to 5. Theirs of attention takes BERT's norm after it along, which ``attention`` here does not.
+    ``awesome`` is AWESOME's way to extract links (`awesome_settings`) on the vectors of the encoder itself; the papers
+    ran its authors' program beforehand.
 
     Args:
         blocks: of the encoder.
@@ -56,7 +61,8 @@ def parse_published(name: str, blocks: int, family: str = "bert", exact: bool = 
     base, _, aligner = name.rpartition("_")
     if aligner in PUBLISHED_ALIGNERS and (found := _moment_and_freeze(base, blocks, family, exact)) is not None:
         ours = PUBLISHED_ALIGNERS[aligner]
-        return Named(found[0], ours, "sentence" if ours == "none" else "word", found[1])
+        how = awesome_settings(blocks) if aligner == "awesome" else {}
+        return Named(found[0], ours, "sentence" if ours == "none" else "word", found[1], how)
     known = [f"{moment}_{aligner}" for moment in _MOMENTS for aligner in PUBLISHED_ALIGNERS] + ["baseline"]
     close = nearest(name, known, 3)
     hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
@@ -64,6 +70,16 @@ def parse_published(name: str, blocks: int, family: str = "bert", exact: bool = 
         f"{name!r} is no published strategy; expected baseline, or one of {', '.join(_MOMENTS)}, an underscore, and "
         f"one of {', '.join(PUBLISHED_ALIGNERS)}{hint}"
     )
+
+
+def awesome_settings(blocks: int) -> dict[str, int | float | str]:
+    """Settings of the aligner ``softmax`` as in AWESOME (Dou & Neubig 2021, arXiv 2101.08231, sections 2.1 and 3.2):
+    dot products of layer 8 of mBERT, softmax both ways over 0.001, words linked where any of their subwords are.
+
+    Encoders with fewer than 8 blocks are read at two thirds of them, which 8 is of mBERT's 12.
+    """
+    layer = 8 if blocks >= 8 else round(blocks * 2 / 3)
+    return {"layer": layer, "level": "subword", "threshold": 1e-3, "temperature": 1.0}
 
 
 def _moment_and_freeze(base: str, blocks: int, family: str, exact: bool) -> tuple[str, str] | None:
@@ -203,7 +219,7 @@ def published_preset(
 
 
 EPOCHS = {"pos": 5, "ner": 5, "qa": 5, "nli": 2}
-PUBLISHED_ALIGNERS = {"dico": "dictionary", "fastalign": "fast-align", "awesome": "awesome", "noaligner": "none"}
+PUBLISHED_ALIGNERS = {"dico": "dictionary", "fastalign": "fast-align", "awesome": "softmax", "noaligner": "none"}
 _MOMENTS = (
     "before",
     "during",
