@@ -110,6 +110,7 @@ def _add_verbs() -> None:
     from xrealign.select.command import select_command
     from xrealign.similarity import distances_command
     from xrealign.sweep.command import sweep_command
+    from xrealign.tasks.check_command import app as tasks_app
     from xrealign.train.supervised_command import supervised_train_command
     from xrealign.train.tune_command import tune_command
     from xrealign.transform_command import transform_command
@@ -124,6 +125,7 @@ def _add_verbs() -> None:
     app.add_typer(align_app, name="align")
     app.command("compare", no_args_is_help=True)(compare_command)
     app.add_typer(data_app, name="data")
+    app.add_typer(tasks_app, name="tasks")
     app.add_typer(report_app, name="report")
     app.add_typer(measure_app, name="measure")
 
