@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xrealign.errors import DataError, did_you_mean
+from xrealign.language import Language, parse_language
 from xrealign.tasks.faults import Faults
 from xrealign.tasks.readers_text import all_lines, shown
 
@@ -31,15 +32,22 @@ class Table:
 
 
 def read_fields(
-    path: Path, wanted: Sequence[str], columns: Mapping[str, str], separator: str, faults: Faults
+    path: Path,
+    wanted: Sequence[str],
+    columns: Mapping[str, str],
+    separator: str,
+    faults: Faults,
+    language: Language | None = None,
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Yields ``(line, field -> cell)`` for every row in order: the wanted fields and those that ``columns`` names.
 
     Without a header the table must have exactly the columns of ``wanted``, in that order, or ``columns`` gives
     numbers from 1. A row with another number of cells or an empty wanted cell is a fault and is not yielded.
+    If ``columns`` names a ``language`` column, rows in other languages than ``language`` are passed over.
 
     Raises:
         DataError: the file cannot be read, or a column is not there.
+        LanguageError: a cell of the language column is no language.
     """
     rows = _rows(path, separator, faults)
     if not rows:
@@ -62,7 +70,8 @@ def read_fields(
             expected = "" if header or columns else f"; expected {_shape(wanted, separator)}, all not empty"
             faults.add(f"column {places[empty] + 1} ({empty}) is empty{expected}", line)
         else:
-            yield line, {name: cells[place].strip() for name, place in places.items()}
+            if language is None or "language" not in places or parse_language(cells[places["language"]]) == language:
+                yield line, {name: cells[place].strip() for name, place in places.items()}
             continue
         faults.left_out["row with a fault"] += 1
 

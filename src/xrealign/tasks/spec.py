@@ -33,6 +33,7 @@ class TaskSpec:
         merge: label to label, after ``labels``, in every file: ``{"AUX": "VERB"}``; for spans of types, and
             ``{"OTH": "O"}`` takes a type away.
         drop: labels whose sentences are left out of every file, and counted; for spans, types.
+        separator: what stands between the columns of a ``conll`` file; None finds TABs or blanks.
         scheme: how spans are tagged (`xrealign.tasks.readers_spans.SCHEMES`); None finds out, file by file.
         lenient: examples with a fault are left out and counted, instead of an error.
         train_size, dev_size, test_size: at most so many; None for all. The choice depends on ``seed`` and the
@@ -54,6 +55,7 @@ class TaskSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
     merge: Mapping[str, str] = field(default_factory=dict)
     drop: Sequence[str] = ()
+    separator: str | None = None
     scheme: str | None = None
     lenient: bool = False
     train_size: int | None = None

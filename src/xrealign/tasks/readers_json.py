@@ -1,0 +1,277 @@
+"""JSON lines of every kind, and questions in SQuAD's form (Rajpurkar et al. 2016; impossible ones: 2018)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from xrealign.errors import DataError, did_you_mean
+from xrealign.tasks.faults import Faults
+from xrealign.tasks.readers_spans import RawSentence
+from xrealign.tasks.readers_table import USUAL
+from xrealign.tasks.readers_text import all_lines, shown, whole_text
+from xrealign.tasks.task import Example, Kind, PairExample, QuestionExample
+from xrealign.textio import nfc
+
+JSON_NAMES: Mapping[str, tuple[str, ...]] = {**USUAL, "words": ("words", "tokens"), "id": ("id",)}
+FIELDS: Mapping[Kind, tuple[str, ...]] = {
+    "class": ("text", "label"),
+    "pair": ("first", "second", "label"),
+    "pos": ("words", "tags"),
+    "ner": ("words", "tags"),
+    "slots": ("words", "tags", "label"),
+    "qa": ("question", "context", "answers"),
+}
+
+
+def read_jsonl(
+    path: str | Path, kind: Kind, columns: Mapping[str, str] | None = None, faults: Faults | None = None
+) -> list[Example | PairExample | QuestionExample | RawSentence]:
+    """One JSON object a line. Tags come as they stand there, with the line of their object.
+
+    Args:
+        path: the file.
+        kind: decides the fields, `FIELDS`.
+        columns: field to key, where the keys are not the usual names.
+        faults: where to note what is wrong; None raises.
+
+    Raises:
+        DataError: the file cannot be read or is empty; a line that is no object or lacks a field, with line.
+    """
+    found = faults or Faults(Path(path))
+    records = list(_objects(Path(path), found))
+    examples = make_examples(records, kind, columns or {}, found)
+    found.settle()
+    return examples
+
+
+def make_examples(
+    records: Sequence[tuple[int, Mapping[str, Any]]], kind: Kind, columns: Mapping[str, str], faults: Faults
+) -> list[Example | PairExample | QuestionExample | RawSentence]:
+    """Examples out of objects, each with its line or number; what cannot be one is noted and left out.
+
+    Raises:
+        DataError: there are none, or the first lacks a field's key.
+    """
+    if not records:
+        raise DataError("no examples in this file", faults.path)
+    keys = _keys(records[0], FIELDS[kind], columns, faults)
+    examples: list[Example | PairExample | QuestionExample | RawSentence] = []
+    for line, record in records:
+        before = faults.count
+        example = _example(record, kind, keys, line, faults)
+        if example is not None and faults.count == before:
+            examples.append(example)
+        else:
+            faults.left_out["object with a fault"] += 1
+    return examples
+
+
+def read_squad(path: str | Path, faults: Faults | None = None) -> tuple[QuestionExample, ...]:
+    """Questions of SQuAD 1.1 or 2.0, XQuAD, MLQA or TyDi QA (GoldP): ``data``, ``paragraphs``, ``qas``.
+
+    A question with ``is_impossible`` has no answers; every other one has at least one, and each answer must stand in
+    the context at ``answer_start``, counted in characters of the file's text. All is NFC afterwards, and the places
+    are those in the NFC text. A paragraph's group is ``article N, paragraph M``.
+
+    Raises:
+        DataError: the file cannot be read or is no such JSON; faults with their path in it (``data[3].paragraphs[0]``).
+    """
+    found = faults or Faults(Path(path))
+    content = _load(Path(path))
+    examples: list[QuestionExample] = []
+    ids: set[str] = set()
+    articles = _list(content, "data", "", found) if isinstance(content, dict) else None
+    if articles is None:
+        raise DataError('no SQuAD file: expected an object with the list "data"', path)
+    for n, article in enumerate(articles):
+        for m, paragraph in enumerate(_list(article, "paragraphs", f"data[{n}]", found) or []):
+            place = f"data[{n}].paragraphs[{m}]"
+            context = _text(paragraph, "context", place, found)
+            for k, qa in enumerate(_list(paragraph, "qas", place, found) or []):
+                before = found.count
+                example = _question(qa, context, f"{place}.qas[{k}]", f"article {n + 1}, paragraph {m + 1}", found)
+                if example is not None and example.id in ids:
+                    found.add(f"{place}.qas[{k}].id: {shown(example.id)} is there already; ids are unique")
+                if example is not None and found.count == before:
+                    ids.add(example.id)
+                    examples.append(example)
+                else:
+                    found.left_out["question with a fault"] += 1
+    if not examples and not found.count:
+        raise DataError("no questions in this file", path)
+    found.settle()
+    return tuple(examples)
+
+
+def answers_in(
+    context: str, answers: Sequence[tuple[str, int]], place: str, line: int | None, faults: Faults
+) -> tuple[tuple[str, int], ...]:
+    """The answers with their places in the NFC context; one that does not stand where it says is a fault."""
+    good = []
+    for at, (text, start) in enumerate(answers):
+        here = f"{place}[{at}]"
+        if not text.strip():
+            faults.add(f"{here}.text: the answer is empty", line)
+        elif start < 0 or context[start : start + len(text)] != text:
+            there = context[max(start, 0) : max(start, 0) + len(text)]
+            where = context.find(text)
+            hint = f"; it stands at {where}" if where >= 0 else "; it is not in the context"
+            faults.add(f"{here}.answer_start: at {start} stands {shown(there)}, expected {shown(text)}{hint}", line)
+        else:
+            whole, first = nfc(context), len(nfc(context[:start]))
+            text = nfc(text)
+            while first > 0 and not whole.startswith(text, first):
+                first -= 1  # the answer's first letter composed with what stands before it
+            if whole.startswith(text, first):
+                good.append((text, first))
+            else:
+                faults.add(f"{here}: {shown(text)} begins inside a character of the context", line)
+    return tuple(dict.fromkeys(good))
+
+
+def _question(qa: Any, context: str | None, place: str, group: str, faults: Faults) -> QuestionExample | None:
+    question = _text(qa, "question", place, faults)
+    identifier = _text(qa, "id", place, faults)
+    impossible = isinstance(qa, dict) and qa.get("is_impossible", False)
+    if not isinstance(impossible, bool):
+        faults.add(f"{place}.is_impossible: expected true or false, got {impossible!r}")
+        return None
+    listed = [] if impossible and "answers" not in qa else _list(qa, "answers", place, faults)
+    if question is None or identifier is None or context is None or listed is None:
+        return None
+    pairs = []
+    for at, answer in enumerate(listed):
+        text = _text(answer, "text", f"{place}.answers[{at}]", faults)
+        start = answer.get("answer_start") if isinstance(answer, dict) else None
+        if not isinstance(start, int) or isinstance(start, bool):
+            faults.add(f"{place}.answers[{at}].answer_start: expected a whole number, got {start!r}")
+        elif text is not None:
+            pairs.append((text, start))
+    if impossible and pairs:
+        faults.add(f"{place}: is_impossible, yet it has {len(pairs)} answers")
+    elif not impossible and not listed:
+        faults.add(f"{place}.answers: none, and is_impossible is not true")
+    answers = answers_in(context, pairs, f"{place}.answers", None, faults)
+    return QuestionExample(nfc(identifier), nfc(question), nfc(context), answers, group)
+
+
+def _load(path: Path) -> Any:
+    try:  # not NFC yet: answer_start counts the characters of the file
+        return json.loads(whole_text(path, normal=False))
+    except json.JSONDecodeError as error:
+        raise DataError(f"no JSON: {error.msg} in column {error.colno}", path, error.lineno) from None
+    except RecursionError:
+        raise DataError("JSON nested too deeply", path) from None
+
+
+def _list(content: Any, key: str, place: str, faults: Faults) -> list[Any] | None:
+    value = content.get(key) if isinstance(content, dict) else None
+    if isinstance(value, list):
+        return value
+    faults.add(f"{place + '.' if place else ''}{key}: expected a list, got {shown(repr(value))}")
+    return None
+
+
+def _text(content: Any, key: str, place: str, faults: Faults) -> str | None:
+    value = content.get(key) if isinstance(content, dict) else None
+    if isinstance(value, int) and key == "id":
+        return str(value)
+    if isinstance(value, str) and value.strip():
+        return value
+    faults.add(f"{place}.{key}: expected text, got {shown(repr(value))}")
+    return None
+
+
+def _objects(path: Path, faults: Faults) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    for line, text in enumerate(all_lines(path, normal=False), 1):
+        if not text.strip():
+            faults.add("an empty line, expected a JSON object", line)
+            continue
+        try:
+            record = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            told = f"{error.msg} in column {error.colno}" if isinstance(error, json.JSONDecodeError) else "too deep"
+            faults.add(f"no JSON: {told}: {shown(text)}", line)
+            continue
+        if isinstance(record, dict):
+            yield line, record
+        else:
+            faults.add(f"expected a JSON object in braces, got {shown(text)}", line)
+
+
+def _keys(
+    first: tuple[int, Mapping[str, Any]], fields: Sequence[str], columns: Mapping[str, str], faults: Faults
+) -> dict[str, str]:
+    line, record = first
+    keys = {}
+    for name in fields:
+        usual = (columns[name],) if name in columns else JSON_NAMES.get(name, (name,))
+        hits = [key for key in usual if key in record]
+        if not hits:
+            there = ", ".join(map(str, record))
+            raise DataError(
+                f"no key {usual[0]!r} for {name}{did_you_mean(usual[0], record)}; there are {there}. Say which it is "
+                f'with columns = {{{name} = "…"}} (--column {name}=…)',
+                faults.path,
+                line,
+            )
+        keys[name] = hits[0]
+        if hits[0] != name:
+            faults.remarks[name] = hits[0]
+    return keys
+
+
+def _example(
+    record: Mapping[str, Any], kind: Kind, keys: Mapping[str, str], line: int, faults: Faults
+) -> Example | PairExample | QuestionExample | RawSentence | None:
+    values = {name: record.get(key) for name, key in keys.items()}
+    group = f"line {line}"
+    texts = {}
+    for name in ("text", "first", "second", "label", "question", "context"):
+        if name in values:
+            value = values[name]
+            if isinstance(value, (int, bool)) and name == "label":
+                value = str(value)
+            if not isinstance(value, str) or not value.strip():
+                faults.add(f"{keys[name]} ({name}): expected text, got {shown(repr(value))}", line)
+                return None
+            texts[name] = value if name == "context" else nfc(value.strip())
+    if kind == "class":
+        return Example(texts["text"], texts["label"], group)
+    if kind == "pair":
+        return PairExample(texts["first"], texts["second"], texts["label"], group)
+    if kind == "qa":
+        answers = _flat_answers(values["answers"], keys["answers"], line, faults)
+        if answers is None:
+            return None
+        places = answers_in(texts["context"], answers, keys["answers"], line, faults)
+        identifier = str(record.get("id", group))
+        return QuestionExample(identifier, texts["question"], nfc(texts["context"]), places, group)
+    rows = {}
+    for name in ("words", "tags"):
+        value = values[name]
+        cells = value.split() if isinstance(value, str) else value
+        if not isinstance(cells, list) or not cells or not all(isinstance(c, (str, int)) and str(c) for c in cells):
+            faults.add(f"{keys[name]} ({name}): expected a list of texts, got {shown(repr(value))}", line)
+            return None
+        rows[name] = tuple(nfc(str(cell)) for cell in cells)
+    words, tags = rows["words"], rows["tags"]
+    if len(words) != len(tags):
+        faults.add(f"{len(words)} words and {len(tags)} tags; each word has one", line)
+        return None
+    return RawSentence(words, tags, [line] * len(words), group, texts.get("label", ""))
+
+
+def _flat_answers(value: Any, key: str, line: int, faults: Faults) -> list[tuple[str, int]] | None:
+    """Answers as ``{"text": […], "answer_start": […]}`` (Hugging Face) or as a list of objects (SQuAD)."""
+    if isinstance(value, list) and all(isinstance(answer, dict) for answer in value):
+        value = {name: [answer.get(name) for answer in value] for name in ("text", "answer_start")}
+    texts, starts = (value.get("text"), value.get("answer_start")) if isinstance(value, dict) else (None, None)
+    good = isinstance(texts, list) and isinstance(starts, list) and len(texts) == len(starts)
+    if not good or not all(isinstance(t, str) for t in texts or []) or not all(type(s) is int for s in starts or []):
+        faults.add(f"{key}: expected texts and as many answer_starts, got {shown(repr(value))}", line)
+        return None
+    return list(zip(texts or [], starts or [], strict=True))
