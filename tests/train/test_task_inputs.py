@@ -21,7 +21,7 @@ def bounds_of(words):
 
 @pytest.fixture
 def tagged(udhr_lines):
-    """Sentences of three scripts, short and long, their words' tags by length; one without words, one with an empty word."""
+    """Sentences of three scripts, short and long, tags by the words' lengths; none of words, and an empty word."""
     lines = [line.split() for tag in ("eng_Latn", "rus_Cyrl", "tam_Taml") for line in udhr_lines[tag]]
     made = [TaggedExample(tuple(w), tuple("BA"[len(x) % 2] for x in w), str(n)) for n, w in enumerate(lines)]
     whole = tuple(word for line in lines[:12] for word in line)
@@ -167,9 +167,7 @@ def test_answers_are_where_they_stand_in_every_window_that_holds_them(tiny_token
 
 def test_what_does_not_fit_is_refused_with_its_name(tiny_tokenizer, tagged):
     inputs = encode_task(tiny_tokenizer, "pos", tagged, 32)
-    with pytest.raises(
-        DataError, match=r"tags 'B' are not among those trained on: A, C; did you mean|tags 'B' are not"
-    ):
+    with pytest.raises(DataError, match=r"tags 'B' are not among those trained on: A, C"):
         task_targets("pos", inputs, tagged, (), ("A", "C"))
     with pytest.raises(ConfigError, match="max_length = 3 with stride = 32 leaves no room"):
         encode_task(tiny_tokenizer, "pos", tagged, 3)

@@ -25,6 +25,7 @@ from xrealign.errors import ArtifactError, ConfigError
 from xrealign.model.words import TextBatch, pool_sentences, pool_words
 from xrealign.tasks.task import KINDS, Kind
 from xrealign.textio import write_atomic
+from xrealign.train.task_inputs import UNKNOWN
 from xrealign.train.task_streams import TaskBatch
 
 DROPOUT = 0.1
@@ -140,8 +141,9 @@ def label_loss(scores: Tensor, batch: TaskBatch) -> Tensor:
 
 
 def tag_loss(scores: Tensor, batch: TaskBatch) -> Tensor:
-    """Mean over words of −log p(tag); 0 where a batch has no words."""
-    return F.cross_entropy(scores.float(), batch.tags, reduction="sum") / max(1, len(batch.tags))
+    """Mean over words with a tag of −log p(tag); 0 where a batch has none."""
+    known = (batch.tags != UNKNOWN).sum().clamp(min=1)
+    return F.cross_entropy(scores.float(), batch.tags, reduction="sum", ignore_index=UNKNOWN) / known
 
 
 def slot_loss(scores: tuple[Tensor, Tensor], batch: TaskBatch) -> Tensor:
@@ -191,7 +193,8 @@ def load_head(folder: Path) -> tuple[nn.Module, Kind, tuple[str, ...], tuple[str
             head = make_head(kind, width, labels, tags, pooling, impossible)
         head.load_state_dict(weights)
     except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError, ConfigError) as error:
-        raise ArtifactError(f"{folder}: {WEIGHTS} and {NAMES} are no head ({error}); fine-tune again") from None
+        said = " ".join(str(error).split())
+        raise ArtifactError(f"{folder}: {WEIGHTS} and {NAMES} are no head ({said}); fine-tune again") from None
     return head.eval(), kind, labels, tags
 
 
