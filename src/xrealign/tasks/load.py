@@ -12,7 +12,7 @@ import numpy as np
 from xrealign.errors import DataError
 from xrealign.language import Language
 from xrealign.tasks.faults import Faults
-from xrealign.tasks.label_names import SPANS, names_in, refuse_numbers, rename, types_of, unmatched, without
+from xrealign.tasks.label_names import OUTSIDE, SPANS, names_in, refuse_numbers, rename, types_of, unmatched, without
 from xrealign.tasks.read import read_examples
 from xrealign.tasks.spec import TaskSpec
 from xrealign.tasks.task import (
@@ -27,7 +27,7 @@ from xrealign.tasks.task import (
 )
 
 
-def load_task(spec: TaskSpec) -> Task:
+def load_task(spec: TaskSpec, more_train: Sequence[Path] = ()) -> Task:
     """Reads all files of a task, brings their labels under one set of names, and takes the sizes asked for.
 
     The names are those of the training file, after ``labels``, ``merge`` and ``drop``. ``notes`` counts what was
@@ -36,7 +36,7 @@ def load_task(spec: TaskSpec) -> Task:
 
     A size takes the first of an order that depends on the seed and the place in the file alone, so that line-aligned
     test sets stay aligned. Training begins with one example of each label, so that none is lost; tags of words are
-    those of the whole training file.
+    those of the whole training file. ``more_train`` are further training files, read behind it.
 
     Raises:
         DataError: a file that breaks its format (every fault with file and line), labels in ``dev`` or ``tests`` that
@@ -44,27 +44,15 @@ def load_task(spec: TaskSpec) -> Task:
             numbers without a name, a name in ``merge`` or ``drop`` that no file has, or a task without examples.
     """
     notes: Counter[str] = Counter()
-    train = _read(spec, spec.train, "train", spec.source, notes)
+    parts = [_read(spec, path, "train", spec.source, notes) for path in (spec.train, *more_train)]
+    train = tuple(example for part in parts for example in part)
     dev = _read(spec, spec.dev, "dev", spec.source, notes) if spec.dev is not None else ()
     tests = {language: _read(spec, path, str(language), language, notes) for language, path in spec.tests.items()}
     _refuse_idle_names(spec, [train, dev, *tests.values()])
     splits = {"train": train, "dev": dev, **{str(language): split for language, split in tests.items()}}
-    files = {} if spec.dev is None else {str(spec.dev): "dev"}
-    files |= {_place(path, list(spec.tests.values()), language): str(language) for language, path in spec.tests.items()}
-
     splits = {place: _merged(spec, split, place, notes) for place, split in splits.items()}
-    for place, split in splits.items():
-        if not split and place != "dev":
-            raise DataError(f"task {spec.name}: nothing is left of {place} after drop = {list(spec.drop)}")
-    for what, names_of in names_in(spec.kind).items():
-        known = {name for example in splits["train"] for name in names_of(example)}
-        refuse_numbers(
-            known | {n for split in splits.values() for e in split for n in names_of(e)}, spec.labels, spec.name
-        )
-        problems = unmatched(known, {path: splits[place] for path, place in files.items()}, names_of)
-        if problems:
-            advice = "map them with labels, merge them, or drop their sentences"
-            raise DataError(f"{what} that training ({spec.train}) does not have; {advice}:\n" + "\n".join(problems))
+    known = {what: {n for e in splits["train"] for n in names_of(e)} for what, names_of in names_in(spec.kind).items()}
+    _refuse_unmatched(spec, known, splits, f"training ({spec.train})")
     tags = _tags(spec.kind, splits["train"])
     notes.update(_repeats(splits))
     for place, size in (("train", spec.train_size), ("dev", spec.dev_size), *((str(k), spec.test_size) for k in tests)):
@@ -83,23 +71,21 @@ def load_task(spec: TaskSpec) -> Task:
 
 
 def read_tests(spec: TaskSpec, labels: Sequence[str], tags: Sequence[str]) -> dict[Language, Split]:
-    """The test files of a task alone, for a model that knows ``labels`` and ``tags``; ``spec.train`` is not read.
+    """The tests of a task alone, for a model that knows ``labels`` and ``tags``; train and dev are not read.
 
     Raises:
-        DataError: a file that breaks its format, or labels or tags that the model has never seen (all are listed).
+        DataError: a file that breaks its format, or names that the model does not know (all are listed).
     """
     notes: Counter[str] = Counter()
-    tests = {language: _read(spec, path, str(language), language, notes) for language, path in spec.tests.items()}
-    _refuse_idle_names(spec, list(tests.values()))
-    tests = {language: _merged(spec, split, str(language), notes) for language, split in tests.items()}
-    paths = list(spec.tests.values())
-    files = {_place(path, paths, language): tests[language] for language, path in spec.tests.items()}
-    for what, names_of in names_in(spec.kind).items():
-        held = {"labels": labels, "tags": tags}.get(what, [tag[2:] for tag in tags if tag != "O"])
-        problems = unmatched(held, files, names_of)
-        if problems:
-            raise DataError(f"{what} that the model has never seen; map or merge them:\n" + "\n".join(problems))
-    return {language: take(split, spec.test_size, spec.seed, str(language)) for language, split in tests.items()}
+    read = {language: _read(spec, path, str(language), language, notes) for language, path in spec.tests.items()}
+    _refuse_idle_names(spec, list(read.values()))
+    splits = {str(language): _merged(spec, split, str(language), notes) for language, split in read.items()}
+    types = {tag[2:] for tag in tags if tag != OUTSIDE}
+    known = {"labels": set(labels), "tags": set(tags), "types": types}
+    _refuse_unmatched(spec, {what: known[what] for what in names_in(spec.kind)}, splits, "the model")
+    return {
+        language: take(splits[str(language)], spec.test_size, spec.seed, str(language), spec.name) for language in read
+    }
 
 
 def load_classification(
@@ -160,6 +146,24 @@ def _merged(spec: TaskSpec, split: Split, place: str, notes: Counter[str]) -> Sp
     for label, count in gone.items():
         notes[f"{place}: sentence with {label}, dropped"] += count
     return kept
+
+
+def _refuse_unmatched(spec: TaskSpec, known: Mapping[str, set[str]], splits: Mapping[str, Split], who: str) -> None:
+    """Numbers for names, splits of which nothing is left, and names that training or the model does not have."""
+    for place, split in splits.items():
+        if not split and place != "dev":
+            raise DataError(f"task {spec.name}: nothing is left of {place} after drop = {list(spec.drop)}")
+    paths = list(spec.tests.values())
+    files = {str(language): _place(path, paths, language) for language, path in spec.tests.items()}
+    files |= {} if spec.dev is None else {"dev": str(spec.dev)}
+    held = {files[place]: split for place, split in splits.items() if place in files}
+    for what, names_of in names_in(spec.kind).items():
+        every = known[what] | {name for split in splits.values() for example in split for name in names_of(example)}
+        refuse_numbers(every, spec.labels, spec.name)
+        problems = unmatched(known[what], held, names_of)
+        if problems:
+            advice = "map them with labels, merge them, or drop their sentences"
+            raise DataError(f"{what} that {who} does not have; {advice}:\n" + "\n".join(problems))
 
 
 def _refuse_idle_names(spec: TaskSpec, splits: Sequence[Split]) -> None:

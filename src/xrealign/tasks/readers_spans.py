@@ -33,6 +33,8 @@ NO_NAMES: Mapping[str, str] = {}
 _TAG = regex.compile(r"([BIESLUM])-(\S.*)")
 _SAME = {"L": "E", "U": "S", "M": "I"}  # BILOU's and BMES' letters in those of BIOES
 
+_NAMES = {"BIO": "IOB2", "IOBES": "BIOES", "BILOU": "BIOES", "BMES": "BIOES"}
+
 Mark = tuple[str, str]  # B I E S or O, and the type
 
 
@@ -56,11 +58,12 @@ def to_bio(
         faults: where to note tags that are none and sequences that the scheme does not allow; ``remarks["scheme"]``
             becomes the scheme.
         names: the user's ``labels``: whole tags of the file to tags, then types to types.
-        scheme: one of `SCHEMES`; None finds out.
+        scheme: one of `SCHEMES`, in any case, or BIO, BILOU, BMES; None finds out.
 
     Raises:
         ConfigError: an unknown scheme.
     """
+    scheme = _NAMES.get(scheme.upper(), scheme.upper()) if scheme else None
     if scheme is not None and scheme not in SCHEMES:
         raise ConfigError(f"scheme {scheme!r}, expected one of {', '.join(SCHEMES)}{did_you_mean(scheme, SCHEMES)}")
     tags = Counter(tag for sentence in sentences for tag in sentence.tags)

@@ -71,7 +71,7 @@ class TaskSpec:
             hint = did_you_mean(self.format, FORMATS)
             problems.append(f"task {self.name}: format {self.format!r}, expected one of {', '.join(FORMATS)}{hint}")
         for what, size in (("train", self.train_size), ("dev", self.dev_size), ("test", self.test_size)):
-            if size is not None and size < 1:
+            if size is not None and size < (what != "dev"):
                 problems.append(f"task {self.name}: {what}_size is {size}, expected at least 1, or none for all")
         chained = sorted(set(self.merge) & set(self.merge.values()))
         if chained:
