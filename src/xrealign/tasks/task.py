@@ -41,7 +41,8 @@ class PairExample:
 class TaggedExample:
     """Words with a tag each (kinds ``pos``, ``ner``, ``slots``); spans are in BIO form: ``B-PER I-PER O``.
 
-    ``label`` is the sentence's own label, the intent of kind ``slots``; empty for the others.
+    ``label`` is the sentence's own label, the intent of kind ``slots``; empty for the others. In training a word's tag
+    may be "", unknown: label projection leaves such words.
     """
 
     words: tuple[str, ...]
@@ -113,7 +114,9 @@ class Task:
             unseen = set(known) - {name for example in self.train for name in names_of(example)}
             if unseen and what == "labels":  # I-X of a tag set may be missing from a small training set
                 raise DataError(f"task {self.name}: no training sentence has the labels {sorted(unseen)}")
-            problems = unknown_names(known, splits, names_of)
+            named = {place: split for place, split in splits.items() if place != "train"}
+            problems = unknown_names((*known, ""), {"train": self.train}, names_of)  # "": a word that is not learned
+            problems += unknown_names(known, named, names_of)
             if problems:
                 raise DataError(f"task {self.name}: {what} that training lacks:\n" + "\n".join(problems))
 

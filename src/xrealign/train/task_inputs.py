@@ -20,6 +20,7 @@ from xrealign.model.words import EncodedTexts
 from xrealign.tasks.task import AnyExample, Kind, QuestionExample, TaggedExample
 
 Array = np.ndarray[Any, Any]
+UNKNOWN = -100  # a word without a tag, in training: no loss
 NONE, FIRST, SECOND = -1, 0, 1  # what a subword belongs to: special, the (first) text, the second
 
 
@@ -62,7 +63,7 @@ class Targets:
 
     Attributes:
         labels: of each window's example. *Shape:* (N,)
-        tags: of all words of all examples. *Shape:* (ΣW,)
+        tags: of all words of all examples; `UNKNOWN` for those that are not to be learned. *Shape:* (ΣW,)
         spans: first and last subword of the answer in each window; (0, 0) where it has none. *Shape:* (N, 2)
     """
 
@@ -106,7 +107,9 @@ def task_targets(
     if kind in ("class", "pair", "slots"):
         sentence = name_numbers([example.label for example in examples], labels, "labels")[inputs.example]
     if kind in ("pos", "ner", "slots"):
-        words = name_numbers([tag for example in examples for tag in example.tags], tags, "tags")
+        found = np.array([tag for example in examples for tag in example.tags], dtype=object)
+        words = np.full(len(found), UNKNOWN, dtype=np.int64)
+        words[found != ""] = name_numbers(found[found != ""].tolist(), tags, "tags")
     if kind == "qa":
         spans = _answer_spans(inputs, examples)
     return Targets(sentence, words, spans)
