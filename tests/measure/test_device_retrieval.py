@@ -7,7 +7,10 @@ import pytest
 import torch
 
 from xrealign.errors import DataError
+from xrealign.measure.nearest import NEIGHBOURS
+from xrealign.measure.retrieval import TIE
 from xrealign.measure.translations import all_hits
+from xrealign.model import device_retrieval as module
 from xrealign.model.device_retrieval import device_hits
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"))]
@@ -30,6 +33,7 @@ def test_hits_are_those_of_numpy(device, count):
 
 
 def test_ties_and_wrong_numbers():
+    assert (module.TIE, module.NEIGHBOURS) == (TIE, NEIGHBOURS)
     same = torch.ones(4, 3)
     for strong in (False, True):
         for csls in (False, True):
