@@ -27,6 +27,7 @@ from xrealign.train.distributed import average, average_gradients, gathered_back
 from xrealign.train.guards import Row, make_row, not_finite, skipped_steps, stop_after_three
 from xrealign.train.micro import Pieces, cached_backward
 from xrealign.train.seeds import seed_torch
+from xrealign.train.shared import Reads, together
 from xrealign.train.watch import Measures, Watch, take, warnings_of
 
 LOG_EVERY = 10
@@ -53,6 +54,7 @@ class Objective:
         trainable_at: what it reaches at one of its steps, for gradual unfreezing.
         pieces: the same loss taken apart, so that a batch that does not fit into the memory can be divided.
         items: what the batch of a step was made of (ids of pairs, say), for messages.
+        reads: how the loss comes from a pass that it shares with others, whose batches and turns are the same.
 
     Of several processes (torchrun), all get the whole batch and share it if ``pieces`` tells its ``rows``; otherwise
     each computes the loss of what ``batch`` gives it (see `xrealign.train.streams.rank_plan`), and the mean counts.
@@ -67,6 +69,7 @@ class Objective:
     trainable_at: Callable[[int], frozenset[str]] | None = None
     pieces: Pieces | None = None
     items: Callable[[int], Sequence[str]] | None = None
+    reads: Reads | None = None
 
     def reaches(self, turn: int) -> frozenset[str]:
         """Names of the parameters its gradient reaches at its own step ``turn``."""
@@ -240,15 +243,19 @@ def _all_gradients(
     while True:
         found: dict[int, Tensor] = {}
         failed: Objective | None = None
-        for place, objective in enumerate(phase.objectives):
-            if objective.turn(step) is None:
-                continue
+        for places in together(phase.objectives, step, _passing_alone(phase, parts)):
+            objective = phase.objectives[places[0]]
             try:
-                found[place] = _gradient(model, phase, objective, step, seed, accelerator, parts.get(objective.name, 1))
+                if len(places) > 1:
+                    found |= _shared_gradient(model, phase, places, step, seed, accelerator)
+                    continue
+                own = parts.get(objective.name, 1)
+                found[places[0]] = _gradient(model, phase, objective, step, seed, accelerator, own)
             except torch.OutOfMemoryError:
                 if ranks()[1] > 1:
                     raise  # the others would wait for this process for ever; torchrun ends them
-                failed = objective  # what is begun again below must find the memory free of this attempt
+                # What is begun again below must find the memory free of this attempt.
+                failed = next((o for o in (phase.objectives[p] for p in places) if o.pieces is not None), objective)
                 break
         if failed is None:
             return found
@@ -257,6 +264,32 @@ def _all_gradients(
         if accelerator.device.type == "cuda":
             torch.cuda.empty_cache()
         parts[failed.name] = _more_parts(phase, failed, step, parts.get(failed.name, 1))
+
+
+def _passing_alone(phase: Phase, parts: Mapping[str, int]) -> set[str]:
+    """Names of the objectives whose batches are divided, by parts or among processes."""
+    shared = {o.name for o in phase.objectives if o.pieces is not None and o.pieces.rows is not None}
+    return set(parts) | (shared if ranks()[1] > 1 else set())
+
+
+def _shared_gradient(
+    model: nn.Module, phase: Phase, places: Sequence[int], step: int, seed: int, accelerator: Any
+) -> dict[int, Tensor]:
+    """`_gradient` of several objectives from one pass: the gradient of their weighted sum."""
+    objectives = [phase.objectives[place] for place in places]
+    turn, first = objectives[0].turn(step), objectives[0].reads
+    assert turn is not None
+    assert first is not None
+    only_train(model, frozenset().union(*(objective.reaches(turn) for objective in objectives)))
+    rank = ranks()[0]
+    seed_torch(seed, "dropout", phase.name, "+".join(o.name for o in objectives), step, *((rank,) if rank else ()))
+    batch = objectives[0].batch(turn).to(accelerator.device)
+    with accelerator.autocast():
+        states = first.of.states(model, batch)
+        losses = [o.reads.loss(model, states, batch) for o in objectives if o.reads is not None]
+    weighted = [loss * objective.weight for loss, objective in zip(losses, objectives, strict=True)]
+    accelerator.backward(torch.stack(weighted).sum())
+    return {place: loss.detach() for place, loss in zip(places, losses, strict=True)}
 
 
 def _gradient(

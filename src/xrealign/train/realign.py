@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from xrealign.align.aligned import AlignedTexts
 from xrealign.errors import TrainingError
 from xrealign.model.encoder import Encoder
-from xrealign.model.layers import hidden_state, resolve_layer
+from xrealign.model.layers import hidden_state, hidden_states, resolve_layer
 from xrealign.model.words import make_batch, pool_sentences
 from xrealign.paths import cache_folder
 from xrealign.train.distributed import ranks
@@ -28,6 +28,7 @@ from xrealign.train.objectives import OBJECTIVES, RealignObjective, make_objecti
 from xrealign.train.pairs import Pairs, encode_pairs, romanise_pairs
 from xrealign.train.realign_settings import COMPANIONS, MASKING, RealignSettings, check_weights
 from xrealign.train.session import Opens, Part, Scores, Side, Trained, moved_parameters, train_phase
+from xrealign.train.shared import Reads, SharedPass
 from xrealign.train.strategies import PhaseSpec
 from xrealign.train.streams import rank_plan
 from xrealign.train.watch import Watch, probe
@@ -119,6 +120,7 @@ def realign_side(
         names = frozenset(name.removeprefix("encoder.") for name in learning)
         heads: dict[str, nn.ModuleDict] = {}
         objectives, cache = [], None
+        readers: dict[int, list[tuple[int, RealignObjective]]] = {}  # by their pairs: place among the objectives
         for name, weight in weights.items():
             pairs = pairs_of[name] if settings.gather else _own_share(pairs_of[name])
             if name in COMPANIONS:
@@ -139,7 +141,12 @@ def realign_side(
             objective = _objective(made, weight, encoder, pairs, learning, opens, cache if made.layers else None)
             if objective.pieces is not None and not settings.gather:
                 objective = replace(objective, pieces=replace(objective.pieces, rows=None))
+            if made.layers:
+                readers.setdefault(id(pairs_of[name]), []).append((len(objectives), made))
             objectives.append(objective)
+        for some in readers.values():
+            for place, reads in _shared(some, cache):
+                objectives[place] = replace(objectives[place], reads=reads)
         modules: dict[str, nn.Module] = {"heads": nn.ModuleDict(heads)}
         modules |= {MLM: masked} if masked is not None and set(weights) & set(COMPANIONS) else {}
         return Part(
@@ -166,6 +173,29 @@ def realign_side(
 def _own_share(pairs: Pairs) -> Pairs:
     """The pairs with the plan of this process alone."""
     return replace(pairs, plan=rank_plan(pairs.plan, *ranks()))
+
+
+def _shared(readers: list[tuple[int, RealignObjective]], cache: FrontCache | None) -> list[tuple[int, Reads]]:
+    """One pass for several objectives on the same pairs, at all the layers they read; none for a single one."""
+    if len(readers) < 2:
+        return []
+    layers = tuple(sorted({layer for _, made in readers for layer in made.layers}))
+
+    def states(model: nn.Module, batch: Any) -> dict[int, Tensor]:
+        encoder: nn.Module = model["encoder"]  # type: ignore[index]
+        if cache is not None:
+            return cache.states(encoder, batch, layers)
+        return hidden_states(encoder, layers, batch.texts.inputs)
+
+    def reads(made: RealignObjective) -> Reads:
+        def loss(model: nn.Module, found: Mapping[int, Tensor], batch: Any) -> Tensor:
+            own = {layer: found[layer] for layer in made.layers}
+            return made.from_states(own, batch if cache is None else batch.pairs, model["encoder"])  # type: ignore[index]
+
+        return Reads(shared, loss)
+
+    shared = SharedPass(states)
+    return [(place, reads(made)) for place, made in readers]
 
 
 def _with(names: frozenset[str], opens: Opens | None) -> Opens | None:
