@@ -103,8 +103,9 @@ def _add_verbs() -> None:
     """Verbs that live with their parts; these modules import nothing heavy until they run."""
     from xrealign.align.command import app as align_app
     from xrealign.corpus.command import app as data_app
-    from xrealign.measure_command import app as measure_app
     from xrealign.evaluate_command import evaluate_command
+    from xrealign.language_numbers import languages_command
+    from xrealign.measure_command import app as measure_app
     from xrealign.report.command import app as report_app
     from xrealign.report.compare_command import compare_command
     from xrealign.select.command import select_command
@@ -126,6 +127,7 @@ def _add_verbs() -> None:
     app.command("compare", no_args_is_help=True)(compare_command)
     app.add_typer(data_app, name="data")
     app.add_typer(tasks_app, name="tasks")
+    report_app.command("languages", no_args_is_help=True)(languages_command)
     app.add_typer(report_app, name="report")
     app.add_typer(measure_app, name="measure")
 
