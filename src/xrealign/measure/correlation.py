@@ -51,28 +51,34 @@ class Correlation:
     undefined: float
 
 
-def relative_gaps(scores: Sequence[Score], source: str) -> dict[Score, float]:
+def relative_gaps(scores: Sequence[Score], source: str) -> tuple[dict[Score, float], int]:
     """(score − source's score) / source's score, for every score of another language than the source.
 
-    The source's is that of the same run, model, method, task, metric and seed.
+    The source's is that of the same run, model, method, task, metric and seed. Scores that lack it are left out, and
+    their number is returned too.
 
     Raises:
-        DataError: a score lacks the source's, or that is not above 0.
+        DataError: all scores lack it, or one that is there is not above 0.
     """
     plain = [score for score in scores if not score.variant]
     group = {_group(score): score for score in plain if score.language == source}
-    gaps = {}
-    for score in plain:
-        if score.language == source:
-            continue
+    gaps: dict[Score, float] = {}
+    others = [score for score in plain if score.language != source]
+    for score in others:
         base = group.get(_group(score))
-        place = f"{score.task} {score.metric} of {score.method} in run {score.run}, seed {score.seed}"
         if base is None:
-            raise DataError(f"{place}: there is no score of {source} beside {score.language}'s; name the language")
+            continue
         if base.value <= 0:
+            place = f"{score.task} {score.metric} of {score.method} in run {score.run}, seed {score.seed}"
             raise DataError(f"{place}: the score of {source} is {base.value}, so no relative gap can be taken")
         gaps[score] = (score.value - base.value) / base.value
-    return gaps
+    if others and not gaps:
+        first = others[0]
+        raise DataError(
+            f"no score has one of the source language {source} beside it, in the same run, model, method, task, metric "
+            f"and seed; the first is {first.task} {first.metric} of {first.method}, {first.language}"
+        )
+    return gaps, len(others) - len(gaps)
 
 
 def correlate(
@@ -95,13 +101,15 @@ def correlate(
         DataError: nothing can be joined, or what `relative_gaps` raises.
     """
     gaps: dict[tuple[str, str], dict[Key, list[tuple[float, Score]]]] = defaultdict(lambda: defaultdict(list))
-    for score, gap in relative_gaps(scores, source).items():
+    relative, lone = relative_gaps(scores, source)
+    for score, gap in relative.items():
         gaps[score.task, score.metric][_key(score, join)].append((gap, score))
     series: dict[tuple[str, str, str, int | None], dict[Key, list[Score]]] = defaultdict(lambda: defaultdict(list))
     for row in measures:
         if (row.variant or row.layer is not None) and row.language != source:
             series[row.task, row.metric, row.variant, row.layer][_key(row, join)].append(row)
-    found, alone = [], {"measures without a score": 0, "scores without a measure": 0}
+    found = []
+    alone = {"scores without one of the source": lone, "measures without a score": 0, "scores without a measure": 0}
     for what, values in series.items():
         for (task, metric), known in gaps.items():
             keys = [key for key in values if key in known]
