@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -134,7 +135,8 @@ def measure_command(
     ] = None,
 ) -> None:
     """Measures how aligned an encoder's languages are, at every layer, each number beside its control: centred, the
-    same after subtracting each language's mean vector, which costs nothing.
+    same after subtracting each language's mean vector, which costs nothing. A further verb, `xrealign measure
+    correlate`, says whether measures go with transfer; it has its own --help.
 
     With several encoders each is compared with the first, with 95 % paired bootstrap intervals. Examples:
 
@@ -180,7 +182,9 @@ def measure_command(
 
         print(to_frame(scores).to_csv(index=False, lineterminator="\n"), end="")
     elif form == "json":
-        record = as_record(report, moved, pairs, files, settings, encoders)
+        drawn = {"sentences": sentences, "word_pairs": word_pairs, "words": words, "resamples": resamples}
+        made_by = {"link_encoder": link_encoder, "link_layer": link_layer}
+        record = as_record(report, moved, pairs, files, asdict(settings) | drawn | made_by, encoders)
         print(json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False))
     else:
         print(as_text(report, moved, pairs, form))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from xrealign.measure.pictures import similarity_picture
 from xrealign.measure.results import Change
 from xrealign.measure.show import TABLES, show_results
 from xrealign.measure_pairs import BitextFile, MeasuredPairs
-from xrealign.measuring import MeasureReport, MeasureSettings
+from xrealign.measuring import MeasureReport
 from xrealign.textio import write_atomic
 
 
@@ -22,16 +21,22 @@ def as_record(
     moved: Sequence[Change],
     pairs: Sequence[MeasuredPairs],
     files: Sequence[BitextFile],
-    settings: MeasureSettings,
+    settings: dict[str, Any],
     encoders: dict[str, str],
 ) -> dict[str, Any]:
     """Plain data, ready for JSON; docs/measure.md says what is in it."""
     return {
         "xrealign": __version__,
         "encoders": encoders,
-        "settings": asdict(settings),
+        "settings": settings,
         "bitexts": [
-            {"src": p.src_tag, "tgt": p.tgt_tag, "files": [str(path) for path in file.paths], "counts": dict(p.counts)}
+            {
+                "src": p.src_tag,
+                "tgt": p.tgt_tag,
+                "files": [str(path) for path in file.paths],
+                "links": str(file.links) if file.links else None,
+                "counts": dict(p.counts),
+            }
             for p, file in zip(pairs, files, strict=True)
         ],
         "results": [result.as_record() for result in report.results],

@@ -18,6 +18,7 @@ from xrealign.measure.retrieval import centre
 from xrealign.measure.similarity import language_similarity
 from xrealign.measure.translations import pool_precisions
 from xrealign.measure_pairs import MeasuredPairs, shared_sentences
+from xrealign.progress import say
 
 Array = np.ndarray[Any, Any]
 Sides = dict[int, tuple[Array, Array]]  # vectors of both sides by layer
@@ -232,6 +233,7 @@ def make_links(pairs: Sequence[MeasuredPairs], name: str, layer: int, device: st
     recipe = embedding_recipe(name, AlignSettings("argmax", layer, centre=True, max_length=512), device)
     found = []
     for pair in pairs:
+        say(f"linking words of {pair.src_tag}-{pair.tgt_tag} by {name}, layer {layer}")
         linker, src, tgt = recipe.open(), pair.src.words(), pair.tgt.words()
         if linker.prepare:
             linker.prepare(src, tgt)

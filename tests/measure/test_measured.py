@@ -56,3 +56,27 @@ def test_what_is_no_number_is_refused():
         measured(np.array([0.0, np.nan]))
     with pytest.raises(DataError, match="at least one"):
         measured(np.zeros(0))
+
+
+def test_intervals_of_a_difference_cover_the_truth():
+    """Simulated: two encoders of the same sentences, the second with less noise; margin of cosines."""
+    from xrealign.measure.similarity import translation_cosines
+
+    def encoders(draw, count):
+        meaning = draw.standard_normal((count, 6)) + 0.5
+        noise = draw.standard_normal((3, count, 6))
+        return [(meaning + scale * noise[0], meaning + scale * noise[1] + 0.3 * noise[2]) for scale in (1.0, 0.7)]
+
+    def margins(pair):
+        return translation_cosines(*pair)["margin"]
+
+    before, after = encoders(np.random.default_rng(9), 40_000)
+    truth = margins(after).value - margins(before).value
+    covered, wide = 0, []
+    for trial in range(400):
+        sides = [margins(pair).items[:, None] for pair in encoders(np.random.default_rng(1000 + trial), 60)]
+        low, high = percentiles(paired_replicates(*sides, np.arange(60), 400, (trial,)))
+        covered += low[0] <= truth <= high[0]
+        wide.append(high[0] - low[0])
+    assert covered / 400 == pytest.approx(0.95, abs=0.033)  # three standard errors of 400 trials
+    assert np.mean(wide) < 0.2

@@ -115,3 +115,16 @@ def test_perfect_and_hopeless():
     assert {name: found[name].value for name in found} == pytest.approx({"recall": 1, "f1": 1, "precision": 1})
     other = draw.standard_normal((90, 40)) + 0.5
     assert mining_scores(src, other)["f1"].value < 0.3
+
+
+def test_items_of_a_ratio_spread_as_its_bootstrap():
+    from xrealign.measure.mining import _ratio
+
+    draw = np.random.default_rng(4)
+    above = draw.integers(3, size=500).astype(float)
+    below = above + draw.integers(1, 3, size=500)
+    rows = draw.integers(500, size=(4000, 500))
+    direct = above[rows].sum(axis=1) / below[rows].sum(axis=1)
+    items = _ratio(above, below)
+    assert items.value == pytest.approx(above.sum() / below.sum(), abs=1e-12)
+    assert items.items.std() / np.sqrt(500) == pytest.approx(direct.std(), rel=0.05)
