@@ -14,8 +14,10 @@ from xrealign.store import is_done
 
 # Work of one subword in the starter's blocks (21 million weights, two operations each); others are scaled by size.
 OPERATIONS_A_SUBWORD = 4.3e7
-# Rough lengths in subwords, from the embedded texts: an intent sentence, half a sentence pair, a concept name.
-INTENT, PAIR_SIDE, NAME = 14, 14, 8
+# Rough lengths in subwords, from the embedded texts: an intent sentence, half a sentence pair, a concept
+# name, a sentence of news.
+INTENT, PAIR_SIDE, NAME, SENTENCE = 14, 14, 8, 35
+TRAIN_SIZE, TEST_SIZE = 6000, 200  # examples, of a task whose sizes are not told
 EFFICIENCY = 0.9  # whole stages against one product of this shape, fitted to the demo on two idle cores
 
 
@@ -66,14 +68,14 @@ def estimates(plan: Plan, speed: float) -> dict[str, float]:
     pair_subwords = realign.batch_size * 2 * PAIR_SIDE * _passes(realign.freeze) * _times(config)
     task_steps = finetune.steps
     if finetune.epochs is not None:
-        task_steps = -(-config.task.train_size // finetune.batch_size) * finetune.epochs
+        task_steps = -(-(config.task.train_size or TRAIN_SIZE) // finetune.batch_size) * finetune.epochs
     beside = {"during": task_steps, "before+during": task_steps, "alternating": task_steps // (realign.every - 1)}
     pairs = min(config.corpus.max_pairs or 1200, 1200) * k
     subwords = {
         "align": pairs * 2 * PAIR_SIDE * 0.7,
         "realign": realign.steps * pair_subwords,
-        "finetune": task_steps * finetune.batch_size * INTENT * _passes(finetune.freeze),
-        "evaluate": languages * config.task.test_size * INTENT,
+        "finetune": task_steps * finetune.batch_size * _example(config) * _passes(finetune.freeze),
+        "evaluate": languages * (config.task.test_size or TEST_SIZE) * _example(config),
         "measure": languages * (min(config.measure.max_concepts, 520) * NAME + 20 * 50),
     }
     fixed = {"select": 2.0, "corpus": 2.0, "align": 3.0, "task": 15.0, "realign": 5.0, "finetune": 5.0}
@@ -85,6 +87,11 @@ def estimates(plan: Plan, speed: float) -> dict[str, float]:
             seconds[f"finetune {method}"] += beside.get(realign.strategy, 0) * pair_subwords / rate
     seconds[f"evaluate {BASELINE}"] += languages * 100 * NAME / rate  # the means for centring
     return seconds
+
+
+def _example(config: Config) -> int:
+    """Subwords of a task's example, roughly."""
+    return INTENT if config.task.name == "intents" else SENTENCE
 
 
 def _passes(freeze: str) -> float:

@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from xrealign.config_tables import STRATEGIES, VERBS, Config
+from xrealign.config_tables import BUILTIN_TASKS, STRATEGIES, VERBS, Config
 from xrealign.errors import ConfigError, LanguageError, did_you_mean
 from xrealign.language import parse_language
 from xrealign.progress import say
@@ -239,8 +239,12 @@ def _semantic_problems(raw: dict[str, Any], path: Path, text: str, places: dict[
         problems.append(f"{shown(name, 'name')}: results of sweeps have that ending; choose another")
     if name in VERBS:
         problems.append(f"{shown(name, 'name')}: results of that verb are kept under this name; choose another")
-    if get("task", "name", "intents") != "intents" and not (get("task", "train") and get("task", "tests")):
-        problems.append(f"{at('task', 'name')}: a task of your own needs task.train and task.tests")
+    task = get("task", "name", "intents")
+    if task not in BUILTIN_TASKS and not get("task", "loader") and not (get("task", "train") and get("task", "tests")):
+        problems.append(
+            f"{at('task', 'name')}: a task of your own needs task.train and task.tests, or task.loader; "
+            f"built in are {', '.join(BUILTIN_TASKS)}"
+        )
     for table, key in by_language:
         named = get(table, key)
         for language, file in named.items() if isinstance(named, dict) else ():
@@ -296,6 +300,7 @@ def _with_paths(config: Config, base: Path) -> Config:
             "align": config.align.model_copy(update={"dictionaries": moved(config.align.dictionaries)}),
             "task": task.model_copy(
                 update={
+                    "loader": str(base / task.loader) if task.loader and ".py:" in task.loader else task.loader,
                     "train": task.train and str(base / task.train),
                     "dev": task.dev and str(base / task.dev),
                     "tests": moved(task.tests),

@@ -21,6 +21,7 @@ LanguageTag = Annotated[str, AfterValidator(_language)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Percentile = Annotated[float, Field(ge=0, lt=100)]
 VERBS = ("select", "corpus", "align", "task", "realign", "finetune", "evaluate", "measure", "report")
+BUILTIN_TASKS = ("intents", "intents-slots", "sib200", "ud-pos", "uner", "americasnli")
 STRATEGIES = ("none", "before", "during", "after", "before+during", "alternating")
 Objective = Literal[
     "word", "sentence", "ranking", "transliteration", "l2", "parameter_drift", "infoxlm", "dap", "xlm_align",
@@ -269,7 +270,7 @@ class FinetuneTable(_Training):
 
 class TaskTable(_Table):
     name: str = "intents"
-    """A built-in task (``xrealign tasks list``), or any name for your own files."""
+    """A built-in task (intents, sib200, ud-pos, uner, americasnli), or any name for your own files."""
     kind: Literal["class", "pair", "pos", "ner", "slots", "qa"] | None = None
     """Of your own files: sentences, sentence pairs, tagged words, entities, commands with slots, questions."""
     train: str | None = None
@@ -290,7 +291,7 @@ class TaskTable(_Table):
     scheme: str | None = None
     """How your spans are tagged, such as iob1 or bioes; without it found out, file by file."""
     loader: str | None = None
-    """A function of your own, ``package.module:function``, that returns the task."""
+    """A function of your own that returns the task: ``file.py:function`` beside this file, or ``module:function``."""
     train_size: Annotated[int, Field(ge=1)] | None = None
     """Training examples at most; without it the task's own."""
     dev_size: Annotated[int, Field(ge=0)] | None = None

@@ -102,7 +102,7 @@ def make_plan(config: Config, needs_task: bool = True) -> Plan:
     )
     task = add(
         "task",
-        {**shared, "task": _without(dump["task"], "train", "dev", "tests")},
+        {**shared, "task": _without(dump["task"], "train", "dev", "tests", "loader")},
         _task_digests(config) if needs_task else {},
         lambda out, work: stages.make_task(config, out),
     )
@@ -267,11 +267,19 @@ def _text_digests(config: Config, embedded_only: bool = False) -> dict[str, str]
 
 
 def _task_digests(config: Config) -> dict[str, str]:
+    from xrealign.tasks.builtin import builtin_files
+    from xrealign.tasks.own import loader_file
+
     settings = config.task
-    if settings.name == "intents":
-        return {package: metadata.version(package) for package in ("home-assistant-intents", "hassil")}
-    files = {"train": settings.train, "dev": settings.dev, **(settings.tests or {})}
-    return {key: file_digest(Path(file)) for key, file in files.items() if file}
+    files: dict[str, str | Path | None] = {"train": settings.train, "dev": settings.dev, **(settings.tests or {})}
+    if settings.loader is not None:
+        files["loader"] = loader_file(settings.loader)
+    elif stages.is_builtin(config):
+        files |= builtin_files(settings.name)
+    digests = {key: file_digest(Path(file)) for key, file in files.items() if file}
+    if settings.name.startswith("intents"):
+        digests |= {package: metadata.version(package) for package in ("home-assistant-intents", "hassil")}
+    return digests
 
 
 def _typology_digest(distance: str) -> str:

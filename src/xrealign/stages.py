@@ -41,15 +41,28 @@ def select_candidates(config: Config) -> list[Language]:
     return [language for language in found if language != source]
 
 
-def task_languages(config: Config) -> list[Language]:
-    """The languages the task tests, known before it is built."""
-    from xrealign.tasks.intents import intents_languages
+def is_builtin(config: Config) -> bool:
+    """Whether the task comes by its name, and not out of files or a function of the user's."""
+    from xrealign.tasks.builtin import BUILTIN
 
-    if config.task.name != "intents":
-        return [parse_language(tag) for tag in config.task.tests or {}]
-    if config.task.targets is not None:
-        return [parse_language(tag) for tag in (config.source, *config.task.targets)]
-    return intents_languages()
+    settings = config.task
+    return settings.name in BUILTIN and settings.tests is None and settings.loader is None
+
+
+def task_languages(config: Config) -> list[Language]:
+    """The languages the task tests, known before it is built; of a function of the user's only those it is told.
+
+    Raises:
+        DataError: a built-in task's data are not here.
+    """
+    from xrealign.tasks.builtin import builtin_languages
+
+    settings = config.task
+    if settings.targets is not None:
+        return [parse_language(tag) for tag in dict.fromkeys((config.source, *settings.targets))]
+    if is_builtin(config):
+        return builtin_languages(settings.name)
+    return [parse_language(tag) for tag in settings.tests or {}]
 
 
 def select_seed(config: Config) -> int:
@@ -138,29 +151,28 @@ def make_task(config: Config, out: Path) -> Facts:
 
 def build_task(config: Config) -> Any:
     """The labelled task that ``[task]`` describes: built in, out of a function of the user's, or out of files."""
+    from xrealign.tasks.builtin import load_builtin
     from xrealign.tasks.load import load_task
+    from xrealign.tasks.own import load_own
     from xrealign.tasks.spec import TaskSpec
 
     source, settings = parse_language(config.source), config.task
-    sizes = {"train_size": settings.train_size, "dev_size": settings.dev_size, "test_size": settings.test_size}
+    sizes: dict[str, Any] = {f"{part}_size": getattr(settings, f"{part}_size") for part in ("train", "dev", "test")}
     targets = None if settings.targets is None else [parse_language(tag) for tag in settings.targets]
-    if settings.name == "intents":
-        from xrealign.tasks.intents import load_intents
-
-        given = {
-            "train_size": sizes["train_size"],
-            "dev_size": sizes["dev_size"],
-            "test_per_language": sizes["test_size"],
-        }
-        return load_intents(source, targets, **{k: v for k, v in given.items() if v is not None}, seed=config.seed)
+    train, dev = (Path(file) if file else None for file in (settings.train, settings.dev))
+    if settings.loader is not None:
+        return load_own(settings.loader, source, targets, config.seed)
+    if is_builtin(config):
+        return load_builtin(settings.name, source, targets, **sizes, seed=config.seed, train=train, dev=dev)
+    assert train is not None  # the configuration's check asked for it
     tests = {parse_language(tag): Path(file) for tag, file in (settings.tests or {}).items()}
     return load_task(
         TaskSpec(
             name=settings.name,
             kind=settings.kind or "class",
             source=source,
-            train=Path(str(settings.train)),
-            dev=Path(settings.dev) if settings.dev else None,
+            train=train,
+            dev=dev,
             tests={language: path for language, path in tests.items() if targets is None or language in targets},
             format=settings.format,
             columns=settings.columns,

@@ -10,7 +10,8 @@ from xrealign.corpus.catalogue import data_folder_of_user, find_entry
 from xrealign.corpus.fetch import CONVERTED, files_present, verified_files
 from xrealign.errors import ConfigError, DataError, LanguageError, did_you_mean
 from xrealign.language import Language
-from xrealign.tasks.intents import load_intents
+from xrealign.tasks.intents import intents_languages, load_intents
+from xrealign.tasks.intents_slots import load_intent_slots
 from xrealign.tasks.load import load_task, take
 from xrealign.tasks.spec import TaskSpec
 from xrealign.tasks.task import Kind, Task
@@ -73,8 +74,20 @@ def load_builtin(
 
 
 def _intents(wanted: BuiltinWanted) -> Task:
-    """Sentences of a voice assistant, by intent; embedded."""
+    """Commands to a voice assistant by intent, in 64 languages; comes with xrealign."""
     return load_intents(
+        wanted.source,
+        wanted.targets,
+        6000 if wanted.train_size is None else wanted.train_size,
+        600 if wanted.dev_size is None else wanted.dev_size,
+        200 if wanted.test_size is None else wanted.test_size,
+        wanted.seed,
+    )
+
+
+def _intents_slots(wanted: BuiltinWanted) -> Task:
+    """The same commands with their slots as tags; comes with xrealign."""
+    return load_intent_slots(
         wanted.source,
         wanted.targets,
         6000 if wanted.train_size is None else wanted.train_size,
@@ -180,8 +193,36 @@ def _role(identifier: str, name: str) -> str:
 
 BUILTIN: dict[str, Callable[[BuiltinWanted], Task]] = {
     "intents": _intents,
+    "intents-slots": _intents_slots,
     "sib200": _sib200,
     "ud-pos": _ud_pos,
     "uner": _uner,
     "americasnli": _americasnli,
 }
+
+
+def builtin_files(name: str, data: Path | None = None) -> dict[str, Path]:
+    """The files of a task out of a fetched set, by role and language; none of what is embedded.
+
+    Raises:
+        DataError: the set is not here (says how to get it).
+    """
+    if name not in SETS:
+        return {}
+    found = _files(SETS[name], data or data_folder_of_user())
+    return {f"{role} {language.tag} {path.name}": path for role, some in found.items() for language, path in some}
+
+
+def builtin_languages(name: str, data: Path | None = None) -> list[Language]:
+    """The languages that a built-in task tests, sorted; known without reading the data.
+
+    Raises:
+        DataError: the set is not here (says how to get it).
+    """
+    if name not in SETS:
+        return intents_languages()
+    return sorted({language for language, _ in _files(SETS[name], data or data_folder_of_user())["test"]})
+
+
+SETS = {"sib200": "sib-200", "ud-pos": "ud-pos", "uner": "uner", "americasnli": "americasnli"}
+"""Tasks out of fetched sets, and what these are called in the catalogue."""

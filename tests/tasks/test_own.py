@@ -1,0 +1,65 @@
+"""A task made by a function of the user's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from xrealign.config_tables import BUILTIN_TASKS
+from xrealign.errors import ConfigError
+from xrealign.language import parse_language
+from xrealign.tasks.builtin import BUILTIN
+from xrealign.tasks.own import load_own, loader_file
+
+ENG, DEU = parse_language("eng"), parse_language("deu")
+CODE = """
+from xrealign.tasks.task import Example, Task
+
+def load(source, targets, seed):
+    one = Example("light on", "on", f"seed {seed}")
+    return Task("mine", "class", source, ("on",), (one,), (), {language: (one,) for language in targets or ()})
+
+def wrong(source, targets, seed):
+    return "a task"
+
+number = 3
+"""
+
+
+def test_a_function_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(CODE, "utf-8")
+    task = load_own(f"{tmp_path / 'mine.py'}:load", ENG, [DEU], seed=5)
+    assert (task.name, task.source, list(task.tests), task.train[0].group) == ("mine", ENG, [DEU], "seed 5")
+
+
+def test_a_function_in_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a_module_of_mine.py").write_text(CODE, "utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert load_own("a_module_of_mine:load", ENG, None, seed=1).name == "mine"
+    assert loader_file("a_module_of_mine:load") == tmp_path / "a_module_of_mine.py"
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        ("absent", "no function 'absent'"),
+        ("number", "no function"),
+        ("wrong", "returned str"),
+        ("", "expected file.py"),
+    ],
+)
+def test_what_is_no_task_is_told(tmp_path: Path, function: str, reason: str) -> None:
+    (tmp_path / "mine.py").write_text(CODE, "utf-8")
+    with pytest.raises(ConfigError, match=reason):
+        load_own(f"{tmp_path / 'mine.py'}:{function}", ENG, None, seed=1)
+
+
+@pytest.mark.parametrize("loader", ["nowhere.py:load", "no_such_package.module:load", "no_such_module:load"])
+def test_a_loader_that_is_not_there(loader: str) -> None:
+    with pytest.raises(ConfigError, match="no such file or module"):
+        loader_file(loader)
+
+
+def test_the_configuration_knows_all_built_in_tasks() -> None:
+    assert set(BUILTIN) <= set(BUILTIN_TASKS)
