@@ -55,6 +55,7 @@ class Objective:
         pieces: the same loss taken apart, so that a batch that does not fit into the memory can be divided.
         items: what the batch of a step was made of (ids of pairs, say), for messages.
         reads: how the loss comes from a pass that it shares with others, whose batches and turns are the same.
+        remember: called once the gradients of a step that it takes part in are there.
 
     Of several processes (torchrun), all get the whole batch and share it if ``pieces`` tells its ``rows``; otherwise
     each computes the loss of what ``batch`` gives it (see `xrealign.train.streams.rank_plan`), and the mean counts.
@@ -70,6 +71,7 @@ class Objective:
     pieces: Pieces | None = None
     items: Callable[[int], Sequence[str]] | None = None
     reads: Reads | None = None
+    remember: Callable[[], None] | None = None
 
     def reaches(self, turn: int) -> frozenset[str]:
         """Names of the parameters its gradient reaches at its own step ``turn``."""
@@ -198,6 +200,8 @@ def run_phase(model: nn.Module, phase: Phase, folder: Path, seed: int, precision
         for group in optimizer.param_groups:
             group["lr"] = rate * group["multiple"]
         found = _all_gradients(model, phase, step, seed, accelerator, parts)
+        for remember in [phase.objectives[place].remember for place in found]:
+            _ = remember() if remember is not None else None
         if count > 1 and found:
             average_gradients(parameters)
             found = dict(zip(found, average(torch.stack([loss.float() for loss in found.values()])), strict=True))

@@ -107,7 +107,7 @@ def compare_squared(vectors: Vectors, batch: PairBatch, heads: nn.ModuleDict, se
 
 def compare_with_queue(vectors: Vectors, batch: PairBatch, heads: nn.ModuleDict, settings: ObjectiveSettings) -> Tensor:
     """Each sentence's translation, as the slow copy sees it, against those in the queue. While training, the keys are
-    then queued and the copy follows the encoder.
+    laid aside for `remember`.
 
     Departures: both languages ask and are asked for, where the authors draw a direction for each pair; single pairs
     are compared, not two concatenated ones (mixup); the copy follows after the loss, so by the weights of this step,
@@ -120,10 +120,21 @@ def compare_with_queue(vectors: Vectors, batch: PairBatch, heads: nn.ModuleDict,
     asked, temperature = translations[rows], _temperature(heads, settings)
     loss = momentum_contrastive(queries[rows], asked, queue.vectors, queue.filled, temperature, settings.normalise)
     if heads.training:
-        queue.push(asked)
+        queue.pending = asked
+    return loss
+
+
+def remember(heads: nn.ModuleDict) -> None:
+    """Queues the keys that the last comparison laid aside, and the copy follows the encoder: once for each step,
+    however often it was begun."""
+    if "queue" not in heads:
+        return
+    queue = cast(Queue, heads["queue"])
+    if queue.pending is not None:
+        queue.push(queue.pending)
+        queue.pending = None
         for name in ("slow", "slow_projection"):
             cast(SlowCopy, heads[name]).follow()
-    return loss
 
 
 def compare_transport(vectors: Vectors, batch: PairBatch, heads: nn.ModuleDict, settings: ObjectiveSettings) -> Tensor:

@@ -87,6 +87,8 @@ class RealignObjective:
         heads: its modules, to be put into the model that is trained.
         settings: with nothing left open.
         needs_links: whether it has nothing to learn from without links.
+        waits: whether a queue and a slow copy wait for `remember`, so that a step that is begun again (the memory was
+            too small) is remembered once; otherwise each loss while training is remembered at once.
     """
 
     name: str
@@ -95,6 +97,7 @@ class RealignObjective:
     settings: ObjectiveSettings
     needs_links: bool
     _loss: tuple[Encode, Compare] | Whole
+    waits: bool = False
 
     def loss(self, model: nn.Module, batch: PairBatch) -> Tensor:
         """The loss of a batch, of a model that holds the encoder under ``"encoder"``."""
@@ -105,8 +108,8 @@ class RealignObjective:
         """The loss from the states of ``layers``, (2B, T, D) each."""
         reading = Reading(states, batch.texts, encoder)
         if isinstance(self._loss, tuple):
-            encode, compare = self._loss
-            return compare(encode(reading, self.heads, self.settings), batch, self.heads, self.settings)
+            encode, _ = self._loss
+            return self._compared(encode(reading, self.heads, self.settings), batch)
         return self._loss(reading, batch, self.heads, self.settings)
 
     @property
@@ -133,10 +136,18 @@ class RealignObjective:
 
     def compare(self, model: nn.Module, vectors: Vectors | Tensor, batch: PairBatch) -> Tensor:
         """The loss from the vectors of all sentences of the batch."""
+        return self._compared((vectors,) if isinstance(vectors, Tensor) else vectors, batch)
+
+    def remember(self) -> None:
+        """Puts the last loss's keys into the queue and lets the slow copy follow; nothing where there are none."""
+        of.remember(self.heads)
+
+    def _compared(self, vectors: Vectors, batch: PairBatch) -> Tensor:
         _, compare = self._halves()
-        return compare(
-            (vectors,) if isinstance(vectors, Tensor) else vectors, batch, self.heads, self.settings
-        )  # fmt: skip
+        loss = compare(vectors, batch, self.heads, self.settings)
+        if not self.waits:
+            self.remember()
+        return loss
 
     def _halves(self) -> tuple[Encode, Compare]:
         if isinstance(self._loss, tuple):

@@ -26,7 +26,14 @@ from xrealign.train.masked_head import masked_model
 from xrealign.train.micro import Pieces, split_batch
 from xrealign.train.objectives import OBJECTIVES, RealignObjective, make_objective
 from xrealign.train.pairs import Pairs, encode_pairs, romanise_pairs
-from xrealign.train.realign_settings import COMPANIONS, MASKING, RealignSettings, check_weights
+from xrealign.train.realign_settings import (
+    COMPANIONS,
+    MASKING,
+    RealignSettings,
+    check_weights,
+    cut_to_fit,
+    positions_of,
+)
 from xrealign.train.session import Opens, Part, Scores, Side, Trained, moved_parameters, train_phase
 from xrealign.train.shared import Reads, SharedPass
 from xrealign.train.strategies import PhaseSpec
@@ -99,6 +106,7 @@ def realign_side(
     """
     weights = settings.weights
     check_weights(weights)
+    settings = cut_to_fit(settings, positions_of(encoder.model.config))
     translated = encode_pairs(encoder, aligned, settings, steps, seed, control)
     romanised = None
     if "transliteration" in weights:
@@ -129,6 +137,7 @@ def realign_side(
             made = make_objective(
                 name, settings.objective_settings(name), encoder.model, seed, names, mask_id, np.unique(pairs.src.ids)
             )
+            made = replace(made, waits=True)
             if made.needs_links and not any(len(part) for part in pairs.links):
                 raise TrainingError(
                     f"objective {name!r} learns from word links, and the aligner found none at all: choose another "
@@ -154,7 +163,11 @@ def realign_side(
         )
 
     def facts() -> dict[str, Any]:
-        return translated.facts() | {"layers": read_layers} | ({"romanised": romanised.facts()} if romanised else {})
+        return (
+            translated.facts()
+            | {"max_length": settings.max_length, "layers": read_layers}
+            | ({"romanised": romanised.facts()} if romanised else {})
+        )
 
     template = Phase(
         "realign",
@@ -238,6 +251,7 @@ def _objective(
         trainable_at=_with(heads, opens),
         pieces=pieces if cache is None else front_pieces(made, cache),
         items=lambda step: [f"{pairs.languages[row]} {pairs.ids[row]}" for row in pairs.plan[step]],
+        remember=made.remember,
     )
 
 

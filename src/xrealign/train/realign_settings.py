@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from xrealign.errors import ConfigError, did_you_mean
+from xrealign.progress import say
 from xrealign.train.objective_settings import Negatives, ObjectiveSettings, Projection, SentencePooling
 from xrealign.train.objectives import OBJECTIVES
 from xrealign.train.switching import By, Lexicon
 
 COMPANIONS = ("mlm", "tlm")
 MASKING = ("dap", "xlm_align", *COMPANIONS)
+JOINING = ("dap", "xlm_align", "tlm")  # run both sentences of a pair as one text
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,34 @@ class RealignSettings:
             direction=self.direction,
             **self.settings,
         )
+
+
+def positions_of(config: Any) -> int | None:
+    """How many subwords an encoder reads at most, from its configuration; None where it does not say.
+
+    RoBERTa and its kin count positions from the padding's id on (`transformers` does), so they read as many fewer.
+    """
+    most = getattr(config, "max_position_embeddings", None)
+    if most is None or "roberta" not in str(config.model_type):
+        return most
+    return int(most) - int(config.pad_token_id) - 1
+
+
+def cut_to_fit(settings: RealignSettings, positions: int | None) -> RealignSettings:
+    """The settings with a ``max_length`` of which two sentences fit into ``positions``, where an objective joins those
+    of a pair; said in one line where that is less than was asked for. `Pairs.facts` counts the words that are cut.
+    """
+    joining = [name for name in settings.weights if name in JOINING]
+    if positions is None or not joining:
+        return settings
+    most = (positions - ("tlm" in joining)) // 2  # some tokenizers set one more subword between the two
+    if settings.max_length <= most:
+        return settings
+    say(
+        f"  {' and '.join(joining)} read both sentences of a pair as one text of {positions} subwords at most: each is "
+        f"cut at {most} subwords, not at max_length = {settings.max_length}"
+    )
+    return replace(settings, max_length=most)
 
 
 def check_weights(weights: Mapping[str, float]) -> None:

@@ -99,16 +99,19 @@ class Queue(nn.Module):
         vectors: *Shape:* (Q, D), of which only the first ``filled`` count.
         place: where the next one goes, a long scalar.
         filled: how many are in, a long scalar.
+        pending: vectors that are to be pushed once the step they come from has succeeded; not part of the state.
     """
 
     vectors: Tensor
     place: Tensor
     filled: Tensor
+    pending: Tensor | None
 
     def __init__(self, size: int, width: int) -> None:
         super().__init__()
         if size < 1:
             raise ConfigError(f"queue = {size} is impossible; expected 1 or more vectors")
+        self.pending = None
         self.register_buffer("vectors", torch.zeros(size, width))
         self.register_buffer("place", torch.zeros((), dtype=torch.long))
         self.register_buffer("filled", torch.zeros((), dtype=torch.long))
