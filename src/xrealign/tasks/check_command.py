@@ -17,6 +17,15 @@ def _tasks() -> None:
     pass
 
 
+@app.command("list")
+def list_command() -> None:
+    """Lists the built-in tasks."""
+    from xrealign.tasks.builtin import BUILTIN
+
+    for name, load in BUILTIN.items():
+        print(f"{name:<14} {(load.__doc__ or '').splitlines()[0]}")
+
+
 @app.command("check")
 def check_command(
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Data files; .gz, .xz and .zst too.")],

@@ -39,6 +39,10 @@ Draw = Callable[[random.Random, Sequence["Template"]], str]
 # Marks around what fills an open slot while a sentence is being put together: kind, value, end.
 _KIND, _VALUE, _END = "\ue000", "\ue001", "\ue002"
 _SLOT = regex.compile(f"{_KIND}(.*?){_VALUE}(.*?){_END}")
+# Marks around whatever fills a slot of the template, with the slot's name: begin, value, end. They may be nested.
+SLOT_BEGIN, SLOT_VALUE, SLOT_END = "\ue003", "\ue004", "\ue005"
+_SLOT_MARKS = regex.compile(f"{SLOT_BEGIN}.*?{SLOT_VALUE}|{SLOT_END}")
+_KIND_MARKS = regex.compile(f"{_KIND}.*?{_VALUE}|{_END}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +66,14 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A sentence and its skeleton: case-folded, ``{kind}`` for slots, ``{number}`` for numbers."""
+    """A sentence and its skeleton: case-folded, ``{kind}`` for slots, ``{number}`` for numbers.
+
+    ``marked`` is what was drawn, before blanks were put in order, with marks around what fills slots.
+    """
 
     text: str
     skeleton: str
+    marked: str = ""
 
 
 class _CannotSampleError(Exception):
@@ -182,7 +190,8 @@ class _Grammar:
             return self._named(f"<{node.rule_name}>", node.rule_name)
         if isinstance(node, hx.ListReference):
             bounds = node.get_inline_range()
-            return _number(*bounds) if bounds else self._named(f"{{{node.list_name}}}", node.list_name)
+            draw = _number(*bounds) if bounds else self._named(f"{{{node.list_name}}}", node.list_name)
+            return _slot(node.slot_name, draw)
         raise _CannotSampleError(f"template with an unknown part ({type(node).__name__})")
 
     def _named(self, key: str, name: str) -> Draw:
@@ -249,6 +258,10 @@ def _number(first: int, last: int, step: int) -> Draw:
     return lambda rng, commands: f"{_KIND}number{_VALUE}{first + step * int(rng.random() * count)}{_END}"
 
 
+def _slot(name: str, value: Draw) -> Draw:
+    return lambda rng, commands: f"{SLOT_BEGIN}{name}{SLOT_VALUE}{value(rng, commands)}{SLOT_END}"
+
+
 def _command(rng: random.Random, commands: Sequence[Template]) -> str:
     if not commands:
         return ""
@@ -269,12 +282,14 @@ _STRAY_ENDS = regex.compile(r"^[\s,;،，-]+|[\s,;،，-]+$")
 
 def _finish(marked: str, squeeze: bool) -> Drawn:
     """The sentence as a person would type it, and its skeleton."""
+    drawn = _KIND_MARKS.sub("", marked)
+    marked = _SLOT_MARKS.sub("", marked)
     if _KIND not in marked:
         text = _clean(marked, squeeze)
-        return Drawn(text, text.casefold())
+        return Drawn(text, text.casefold(), drawn)
     marked = _SUFFIX.sub("-", _PREFIX.sub("-", marked))
     text = _clean(_SLOT.sub(r"\2", marked), squeeze)
-    return Drawn(text, _clean(_SLOT.sub(r"{\1}", marked), squeeze).casefold())
+    return Drawn(text, _clean(_SLOT.sub(r"{\1}", marked), squeeze).casefold(), drawn)
 
 
 def _clean(text: str, squeeze: bool) -> str:

@@ -13,12 +13,13 @@ import importlib.util
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xrealign.errors import DataError, LanguageError, did_you_mean
 from xrealign.language import Language, parse_language
-from xrealign.tasks.task import Example, Split, Task
+from xrealign.tasks.task import Example, Task
 
 if TYPE_CHECKING:
     from xrealign.tasks.intent_templates import Drawn, Template
@@ -89,6 +90,40 @@ def load_intents(
         LanguageError: a language without intents data.
         DataError: an unknown label, a size out of range, or a damaged package.
     """
+    splits = draw_intents(source, targets, train_size, dev_size, test_per_language, seed, labels)
+    return Task(
+        name="intents",
+        kind="class",
+        source=source,
+        labels=splits.labels,
+        train=tuple(example for example, _ in splits.train),
+        dev=tuple(example for example, _ in splits.dev),
+        tests={language: tuple(example for example, _ in pairs) for language, pairs in splits.tests.items()},
+        notes=splits.notes,
+    )
+
+
+@dataclass(frozen=True)
+class IntentSplits:
+    """Sentences with how they were drawn; ``labels`` are sorted."""
+
+    labels: tuple[str, ...]
+    train: list[tuple[Example, Drawn]]
+    dev: list[tuple[Example, Drawn]]
+    tests: dict[Language, list[tuple[Example, Drawn]]]
+    notes: dict[str, int]
+
+
+def draw_intents(
+    source: Language,
+    targets: Sequence[Language] | None,
+    train_size: int,
+    dev_size: int,
+    test_per_language: int,
+    seed: int,
+    labels: Sequence[str] | None = None,
+) -> IntentSplits:
+    """The sentences of `load_intents`, whose arguments and errors these are."""
     if train_size < 1 or dev_size < 0 or test_per_language < 0:
         raise DataError(
             f"train_size must be at least 1, dev_size and test_per_language at least 0; "
@@ -126,7 +161,7 @@ def load_intents(
     train, dev, held_out = _without_shared([train, dev, held_out], notes, source)
     allowed = {example.label for example, _ in train}
 
-    tests: dict[Language, Split] = {}
+    tests: dict[Language, list[tuple[Example, Drawn]]] = {}
     for language in languages:
         if language == source:
             taken = [pair for pair in held_out if pair[0].label in allowed]
@@ -137,14 +172,11 @@ def load_intents(
             shared = _shared_skeletons(templates, seed, PROBES_TARGET)
             taken = _take(usable, test_per_language, seed, shared, (), notes, f"{language} test")
             (taken,) = _without_shared([taken], notes, language)
-        tests[language] = tuple(example for example, _ in taken)
-    return Task(
-        name="intents",
-        kind="class",
-        source=source,
+        tests[language] = taken
+    return IntentSplits(
         labels=tuple(sorted(allowed)),
-        train=tuple(example for example, _ in train),
-        dev=tuple(example for example, _ in dev if example.label in allowed),
+        train=train,
+        dev=[pair for pair in dev if pair[0].label in allowed],
         tests=tests,
         notes={reason: count for reason, count in sorted(notes.items()) if count},
     )
