@@ -11,8 +11,10 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from xrealign.model import layers
 from xrealign.model.encoder import load_encoder
-from xrealign.model.layers import hidden_state, hidden_states, trainable_names
+from xrealign.model.layers import hidden_state, hidden_states, states_above, trainable_names
+from xrealign.model.parts import parts_of
 from xrealign.model.words import encode_texts, make_batch
 from xrealign.train.front_cache import FrontCache, front_loss, front_stream
 from xrealign.train.loop import Objective, Phase, run_phase
@@ -148,10 +150,98 @@ def test_the_published_step_computes_the_same_loss(tiny_folders, aligned):
         assert len(waits.found) > 3 * len(batch.texts.word)
 
 
+def no_dropout(model):
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    for name, value in vars(model.config).items():
+        if "dropout" in name and isinstance(value, float):
+            setattr(model.config, name, 0.0)
+    return model.train()
+
+
+def uneven_batch(encoder, udhr_lines):
+    """Sentences of 3 to 60 subwords in no order: some of the longest stand between the shortest."""
+    lines = [line for texts in udhr_lines.values() for line in texts[:6]]
+    lines = [line[: 12 if n % 2 else 400] for n, line in enumerate(lines)]
+    texts = encode_texts(encoder.tokenizer, lines, 60)
+    return make_batch([(texts, np.arange(len(texts)))], encoder.tokenizer.pad_token_id).inputs
+
+
+def test_a_batch_in_parts_has_the_states_and_gradients_of_the_whole(any_tiny_encoder, udhr_lines, monkeypatch):
+    model = no_dropout(any_tiny_encoder.model).double()
+    inputs = uneven_batch(any_tiny_encoder, udhr_lines)
+    inside = inputs["attention_mask"].bool()[..., None]
+    wanted = (1, any_tiny_encoder.layers)
+
+    def run(start=None):
+        model.zero_grad(set_to_none=True)
+        found = hidden_states(model, wanted, inputs)
+        if start is not None:
+            found = states_above(model, start, hidden_states(model, (start,), inputs)[start], inputs, wanted[1:])
+        # Places of padding are no states of anything; a vector drawn once makes all others count differently.
+        weights = torch.linspace(-1, 1, found[wanted[-1]].shape[-1], dtype=torch.float64)
+        sum((state * inside * weights).sum() for state in found.values()).backward()
+        gradients = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+        return {layer: (state * inside).detach() for layer, state in found.items()}, gradients
+
+    assert len(parts_of(model, inputs)) > 1
+    for start in (None, 1):
+        (states, gradients) = run(start)
+        with monkeypatch.context() as whole:
+            whole.setattr(layers, "parts_of", lambda model, inputs: [])
+            expected_states, expected_gradients = run(start)
+        assert states.keys() == expected_states.keys()
+        for layer, state in states.items():
+            assert torch.allclose(state, expected_states[layer], atol=1e-9), layer
+        assert gradients.keys() == expected_gradients.keys()
+        for name, gradient in gradients.items():
+            assert torch.allclose(gradient, expected_gradients[name], atol=1e-8, rtol=1e-8), name
+
+
+def test_a_batch_is_run_as_a_whole_where_parts_do_not_pay(tiny_encoder, udhr_lines):
+    inputs = uneven_batch(tiny_encoder, udhr_lines)
+    assert parts_of(tiny_encoder.model.eval(), inputs) == []
+    model = tiny_encoder.model.train()
+    assert parts_of(model, {**inputs, "attention_mask": torch.ones_like(inputs["attention_mask"])}) == []
+    assert parts_of(model, {**inputs, "attention_mask": inputs["attention_mask"][:, None, None]}) == []
+    found = parts_of(model, inputs)
+    assert sorted(torch.cat([part.rows for part in found]).tolist()) == list(range(len(inputs["input_ids"])))
+    lengths = inputs["attention_mask"].sum(1)
+    assert all(int(lengths[part.rows].max()) == part.width for part in found)
+
+
+def test_the_word_loss_in_parts_is_that_of_the_whole(tiny_encoder, aligned, monkeypatch):
+    """Loss and gradients of batches as training has them, to 1e-6."""
+    no_dropout(tiny_encoder.model)
+    stream = pair_stream(tiny_encoder, aligned, 6, batch=16)
+    objective = make_objective("word", ObjectiveSettings(), tiny_encoder.model, 0)
+    model = nn.ModuleDict({"encoder": tiny_encoder.model, "heads": objective.heads}).train()
+    divided = 0
+    for step in range(6):
+        batch, found = stream(step), []
+        divided += len(parts_of(tiny_encoder.model, batch.texts.inputs)) > 1
+        for whole in (False, True):
+            with monkeypatch.context() as patch:
+                if whole:
+                    patch.setattr(layers, "parts_of", lambda model, inputs: [])
+                model.zero_grad(set_to_none=True)
+                loss = objective.loss(model, batch)
+                loss.backward()
+            found.append((loss.item(), {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}))
+        assert found[0][0] == pytest.approx(found[1][0], abs=1e-6)
+        assert found[0][1].keys() == found[1][1].keys()
+        for name, gradient in found[0][1].items():
+            assert torch.allclose(gradient, found[1][1][name], atol=1e-6, rtol=0), name
+    assert divided > 3
+
+
 def test_little_of_a_batch_is_padding():
-    """Lengths as those of a bitext: each side's scattered around the other's by a tenth."""
+    """Lengths as those of a bitext: each side's scattered around the other's by a fifth."""
     draw = np.random.default_rng(0)
     src = draw.integers(8, 60, 4000)
-    tgt = np.clip(np.round(src * draw.normal(1.0, 0.05, 4000)), 4, 96).astype(int)
-    plan = plan_steps([0] * 4000, np.maximum(src, tgt), 200, 16, 1, "realign")
-    assert padding_efficiency(src, tgt, plan) >= 0.95
+    tgt = np.clip(np.round(src * draw.normal(1.0, 0.2, 4000)), 4, 96).astype(int)
+    for size in (16, 64):
+        plan = plan_steps([0] * 4000, np.maximum(src, tgt), 200, size, 1, "realign")
+        assert padding_efficiency(src, tgt, plan) >= 0.95
+        assert padding_efficiency(src, tgt, plan, in_parts=False) < 0.9

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from xrealign.errors import TrainingError
+from xrealign.model.parts import length_parts
 from xrealign.train.mixture import drawn_counts, mixture_shares
 from xrealign.train.seeds import numpy_generator
-from xrealign.train.streams import WINDOW, length_parts, padding_efficiency, plan_steps, rank_plan, whole_step
+from xrealign.train.streams import WINDOW, padding_efficiency, plan_steps, rank_plan, whole_step
 
 GROUPS = [0] * 50 + [1] * 5 + [2] * 200
 LENGTHS = np.random.default_rng(0).integers(3, 90, len(GROUPS))
@@ -82,7 +83,7 @@ def test_the_window_changes_the_order_but_not_what_is_drawn_in_it():
     plans = [plan_steps(GROUPS, LENGTHS, 128, 8, 1, "t", [0.2, 0.3, 0.5], window) for window in (1, 32, 128)]
     for plan in plans:
         assert np.array_equal(np.sort(plan.reshape(-1)), np.sort(plans[0].reshape(-1)))
-    waste = [1 - padding_efficiency(LENGTHS, LENGTHS, plan) for plan in plans]
+    waste = [1 - padding_efficiency(LENGTHS, LENGTHS, plan, in_parts=False) for plan in plans]
     assert waste[0] > 3 * waste[1] > 3 * waste[2]
     assert WINDOW == 32
 
@@ -90,7 +91,13 @@ def test_the_window_changes_the_order_but_not_what_is_drawn_in_it():
 def test_padding_efficiency_worked_by_hand():
     src, tgt = np.array([2, 4, 1]), np.array([3, 4, 1])
     # first step: 2 + 4 + 3 + 4 subwords in 4 rows of 4; second: 1 + 1 + 2 + 3 in 4 rows of 3
-    assert padding_efficiency(src, tgt, np.array([[0, 1], [2, 0]])) == pytest.approx((13 + 7) / (16 + 12))
+    plan = np.array([[0, 1], [2, 0]])
+    assert padding_efficiency(src, tgt, plan, in_parts=False) == pytest.approx((13 + 7) / (16 + 12))
+    assert padding_efficiency(src, tgt, plan) == pytest.approx((13 + 7) / (16 + 12))  # a second pass would cost more
+    src, tgt = np.array([10] * 4), np.array([40] * 4)
+    plan = np.array([[0, 1, 2, 3]])
+    assert padding_efficiency(src, tgt, plan, in_parts=False) == pytest.approx(200 / 320)
+    assert padding_efficiency(src, tgt, plan) == 1.0  # four rows of 10 and four of 40
 
 
 @given(st.integers(1, 4), st.integers(1, 5), st.integers(1, 6), st.integers(0, 99))
@@ -113,23 +120,27 @@ def test_a_batch_that_cannot_be_shared_is_an_error():
             rank_plan(plan, rank, 2)
 
 
-def places(lengths, parts):
-    return sum(len(part) * int(lengths[part].max()) for part in parts)
+def cost_of(lengths, parts, cost):
+    return sum(len(part) * int(lengths[part].max()) + cost for part in parts)
 
 
 @settings(deadline=None)
-@given(st.lists(st.integers(1, 12), max_size=9), st.integers(1, 4))
-def test_parts_of_like_lengths_are_the_best_there_are(lengths, parts):
+@given(st.lists(st.integers(1, 12), max_size=9), st.integers(0, 20))
+def test_parts_of_like_lengths_are_the_best_there_are(lengths, cost):
     """Against all ways to cut the sorted batch."""
     sizes = np.array(lengths, dtype=np.int64)
-    found = length_parts(sizes, parts)
+    found = length_parts(sizes, cost)
     assert sorted(np.concatenate([np.zeros(0, dtype=int), *found]).tolist()) == list(range(len(sizes)))
-    assert len(found) <= parts
     assert all(len(part) for part in found)
     order = np.argsort(-sizes)
     ways = [
         [part for part in np.split(order, cuts) if len(part)]
-        for count in range(parts)
+        for count in range(len(sizes))
         for cuts in combinations(range(1, len(sizes)), count)
     ]
-    assert places(sizes, found) == min(places(sizes, way) for way in ways) if len(sizes) else found == []
+    if not len(sizes):
+        assert found == []
+        return
+    assert cost_of(sizes, found, cost) == min(cost_of(sizes, way, cost) for way in ways)
+    again = length_parts(sizes, cost)
+    assert all(np.array_equal(a, b) for a, b in zip(found, again, strict=True))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from xrealign.errors import ConfigError
 from xrealign.model.freezing import Freeze, parse_freeze
+from xrealign.model.parts import Part, cut, in_parts, parts_of
 
 _ATTENTIONS = ("attention", "attn", "self_attn", "self_attention")
 # DeBERTa-v2: the norm of its relative positions and the convolution beside its first block feed the lower blocks.
@@ -98,8 +99,19 @@ def _ready(model: nn.Module, inputs: dict[str, Tensor]) -> dict[str, Any]:
 
 
 def hidden_states(model: nn.Module, layers: Iterable[int], inputs: dict[str, Tensor]) -> dict[int, Tensor]:
-    """States at several layers in one pass, by layer, *Shape:* (S, T, D) each. Blocks above the highest are not run."""
-    blocks, wanted = find_blocks(model), sorted(set(layers))
+    """States at several layers, by layer, *Shape:* (S, T, D) each. Blocks above the highest are not run.
+
+    A training batch on a CPU is run in parts of like length (`xrealign.model.parts`).
+    """
+    wanted, parts = sorted(set(layers)), parts_of(model, inputs)
+    if not parts:
+        return _one_pass(model, wanted, inputs)
+    width = inputs["attention_mask"].shape[1]
+    return in_parts(parts, width, lambda part: _one_pass(model, wanted, cut(inputs, part)))
+
+
+def _one_pass(model: nn.Module, wanted: list[int], inputs: dict[str, Tensor]) -> dict[int, Tensor]:
+    blocks = find_blocks(model)
     found: dict[int, Tensor] = {}
 
     def keep(layer: int) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
@@ -130,6 +142,20 @@ def states_above(
         states: at layer ``start``, 0 … blocks − 1. *Shape:* (S, T, D)
         inputs: of the same sentences.
     """
+    wanted, parts = sorted(set(layers)), parts_of(model, inputs)
+    if not parts:
+        return _one_pass_above(model, start, states, inputs, wanted)
+
+    def run(part: Part) -> dict[int, Tensor]:
+        mine = cut({"states": states}, part)["states"]
+        return _one_pass_above(model, start, mine, cut(inputs, part), wanted)
+
+    return in_parts(parts, inputs["attention_mask"].shape[1], run)
+
+
+def _one_pass_above(
+    model: nn.Module, start: int, states: Tensor, inputs: dict[str, Tensor], wanted: list[int]
+) -> dict[int, Tensor]:
     blocks = find_blocks(model)
     known = _OUTPUTS.get(type(blocks[0]))
 
@@ -150,7 +176,7 @@ def states_above(
     for block in skipped:
         block.forward = skip
     try:
-        return hidden_states(model, layers, inputs)
+        return _one_pass(model, wanted, inputs)
     finally:
         for block in skipped:
             del block.forward

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from xrealign.align.aligned import AlignedTexts
 from xrealign.align.transliterated import romanised_pairs
@@ -47,6 +48,11 @@ class Pairs:
         """Their batches."""
         return PairStream(self.src, self.tgt, self.links, self.plan, pad)
 
+    def padding_efficiency(self) -> float:
+        """Share of the subwords computed on that are not padding; a GPU runs batches as a whole."""
+        in_parts = not torch.cuda.is_available()
+        return padding_efficiency(self.src.lengths, self.tgt.lengths, self.plan, in_parts)
+
     def facts(self) -> dict[str, Any]:
         """For a manifest; ``drawn`` has distinct and repeated pairs of each language."""
         found: dict[str, Any] = {
@@ -56,7 +62,7 @@ class Pairs:
             "drawn": drawn_counts(self.plan, self.languages),
             "links": int(sum(len(part) for part in self.links)),
             "cut_words": self.src.cut_words + self.tgt.cut_words,
-            "padding_efficiency": round(padding_efficiency(self.src.lengths, self.tgt.lengths, self.plan), 3),
+            "padding_efficiency": round(self.padding_efficiency(), 3),
         }
         found |= {"left_out": dict(self.dropped)} if self.dropped else {}
         return found | ({"switched": dict(self.switched)} if self.switched else {})

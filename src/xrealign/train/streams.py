@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 from xrealign.errors import TrainingError
+from xrealign.model.parts import length_parts
 from xrealign.model.words import EncodedTexts, TextBatch, make_batch
 from xrealign.train.seeds import numpy_generator
 
-WINDOW = 32  # steps that share out their items by length; random enough, and padding stays near 5 %
+WINDOW = 32  # steps that share out their items by length; random enough, and padding of whole batches near 10 %
 Array = np.ndarray[Any, Any]
 
 
@@ -105,46 +106,17 @@ def whole_step(parts: Sequence[Array]) -> Array:
     return np.stack(list(parts), axis=1).reshape(-1, *np.shape(parts[0])[1:])
 
 
-def padding_efficiency(src_lengths: Array, tgt_lengths: Array, plan: Array) -> float:
-    """Share of the subwords computed on that are not padding, when a step's sentences of both sides are one batch."""
-    lengths = np.concatenate([src_lengths[plan], tgt_lengths[plan]], axis=1)
-    return float(lengths.sum() / (lengths.max(axis=1) * lengths.shape[1]).sum())
+def padding_efficiency(src_lengths: Array, tgt_lengths: Array, plan: Array, in_parts: bool = True) -> float:
+    """Share of the subwords computed on that are not padding, when a step's sentences of both sides are one batch.
 
-
-def length_parts(lengths: Array, parts: int) -> list[Array]:
-    """Cuts a batch into at most ``parts`` batches of like lengths, so that the fewest places are computed on.
-
-    Rows in order of length, cut at the best places (found exactly, by dynamic programming over distinct lengths).
-
-    Returns:
-        places in ``lengths``, longest batch first; together every one once.
+    Args:
+        in_parts: the batch is run in parts of like length, as on a CPU (`xrealign.model.parts`), or as a whole.
     """
-    order = np.argsort(-lengths, kind="stable")
-    sizes = lengths[order]
-    starts = np.flatnonzero(np.r_[True, np.diff(sizes) != 0]) if len(sizes) else np.zeros(0, dtype=np.int64)
-    ends = np.r_[starts[1:], len(sizes)]
-    levels = len(starts)
-    if not levels:
-        return []
-    # area[a, b]: places computed on when distinct lengths a … b make one batch
-    area = np.where(
-        np.arange(levels)[:, None] <= np.arange(levels), (ends[None] - starts[:, None]) * sizes[starts][:, None], np.inf
-    )
-    best, cuts = area[0], []
-    for _ in range(min(parts, levels) - 1):
-        joined = np.full((levels, levels), np.inf)
-        joined[1:] = best[:-1, None] + area[1:]
-        joined[0] = area[0]
-        cuts.append(joined.argmin(axis=0))
-        best = joined.min(axis=0)
-    bounds, last = [len(sizes)], levels - 1
-    for cut in reversed(cuts):
-        first = int(cut[last])
-        if first == 0:
-            break
-        bounds.append(int(starts[first]))
-        last = first - 1
-    return [order[a:b] for a, b in zip([0, *bounds[:0:-1]], bounds[::-1], strict=True)]
+    lengths = np.concatenate([src_lengths[plan], tgt_lengths[plan]], axis=1)
+    if not in_parts:
+        return float(lengths.sum() / (lengths.max(axis=1) * lengths.shape[1]).sum())
+    computed = sum(len(rows) * int(step[rows].max()) for step in lengths for rows in length_parts(step))
+    return float(lengths.sum() / computed)
 
 
 @dataclass(frozen=True)
