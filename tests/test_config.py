@@ -372,6 +372,10 @@ def test_awesome_is_the_softmax_aligner_as_its_authors_set_it(load, tiny_encoder
         ('realign.objective = "infoxlm"', "realign.layer: objective 'infoxlm' reads it by itself: layer 8 does not"),
         ('realign = { objective = "infoxlm", layers = [2, 3] }', "objective 'infoxlm' reads 1 layer, not 2"),
         ("realign.objective = { word = 1.0, mlm = 1.0 }", "mlm and tlm need the head of a masked language model"),
+        (
+            "realign.margin = 0.3",
+            "is read by sentence, ranking, transliteration, dap alone, not by word",
+        ),
         ('realign = { adapter = "lora", freeze = "gradual 5" }', "does not go with freeze = 'gradual 5'"),
         ('realign = { front_cache = 1.0, freeze = "none" }', "needs a front that stays, such as freeze = 'front'"),
         ('realign = { front_cache = 1.0, strategy = "during" }', "realign.front_cache is for strategy = 'before' or"),

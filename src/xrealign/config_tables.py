@@ -210,6 +210,8 @@ class RealignTable(_Training):
     negatives: Literal["strong", "weak"] | None = None
     """Against words of both languages, or of the other one only."""
     direction: Literal["both", "forward", "backward"] = "both"
+    margin: Annotated[float, Field(ge=0, le=2)] = 0.0
+    """Of sentence contrastive objectives: by how much cosine a translation must win; LaBSE has 0.3."""
     settings: ObjectiveTable = ObjectiveTable()
     """Of single objectives."""
     freeze: str = "front"

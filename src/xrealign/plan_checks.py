@@ -51,6 +51,7 @@ def _realign_problems(config: Config, blocks: int | None) -> list[str]:
     from xrealign.corpus.quality import PairRules, check_rules
     from xrealign.model.freezing import parse_freeze
     from xrealign.model.layers import resolve_layer
+    from xrealign.train.objective_settings import MARGINS
     from xrealign.train.objective_settings import check_settings as check_objective
     from xrealign.train.objectives import OBJECTIVES
     from xrealign.train.realign_settings import COMPANIONS
@@ -79,6 +80,8 @@ def _realign_problems(config: Config, blocks: int | None) -> list[str]:
         own = {"cka": told.compared == "sentences", "xlm_align": told.labels == "self"}.get(name, False)
         if kind.needs_links and not own and config.align.aligner == "none":
             problems.append(f'align.aligner = "none": realign.objective = {name!r} needs links; choose an aligner')
+    if table.margin and not set(settings.weights) & set(MARGINS):
+        problems.append(f"realign.margin is read by {', '.join(MARGINS)} alone, not by {', '.join(settings.weights)}")
     if table.adapter == "lora" and table.freeze.split()[:1] == ["gradual"]:
         problems.append(f"realign.adapter = 'lora' does not go with freeze = {table.freeze!r}")
     if table.front_cache:

@@ -126,7 +126,7 @@ def test_boost_of_subwords_is_that_of_their_words() -> None:
 def test_order_and_threads_do_not_matter(udhr_lines: dict[str, list[str]]) -> None:
     """uroman keeps tables that grow as it works; what a word becomes must not depend on the words before it."""
     words = sorted({word for lines in udhr_lines.values() for line in lines[:3] for word in line.split()})[::3]
-    romanise = module._romaniser.__wrapped__()
+    romanise = module.romaniser.__wrapped__()
     one = {word: romanise(word) for word in words}
     again = {word: romanise(word) for word in reversed(words)}
     assert one == again
@@ -150,7 +150,7 @@ def test_a_missing_library_is_named(library: str, monkeypatch: pytest.MonkeyPatc
         return real(name, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(builtins, "__import__", missing)
-    monkeypatch.setattr(module, "_romaniser", module._romaniser.__wrapped__)
+    monkeypatch.setattr(module, "romaniser", module.romaniser.__wrapped__)
     module._spelling.cache_clear()
     with pytest.raises(MissingExtra, match=rf'{library}, which .*pip install "xrealign\[romanise\]"'):
         romanised_similarity(["Лондон"], ["London"])

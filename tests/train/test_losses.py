@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -247,3 +248,31 @@ def test_every_loss_has_a_line_in_the_table():
 
     for loss in LOSSES.values():
         assert f"`{loss.__name__}`" in module.__doc__
+
+
+@pytest.mark.parametrize("negatives", ["strong", "weak"])
+@pytest.mark.parametrize("direction", ["both", "forward", "backward"])
+def test_the_margin_against_each_softmax_by_hand(negatives, direction):
+    """Feng et al. 2022, eq. 1 and 2: exp(cos − m) of the translation among exp(cos) of all others, term by term."""
+    draw = np.random.default_rng(4)
+    src, tgt = draw.normal(size=(2, 5, 7))
+    margin, temperature = 0.3, 0.05
+    unit_src, unit_tgt = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (src, tgt))
+    losses = {"forward": [], "backward": []}
+    for which, own, other in (("forward", unit_src, unit_tgt), ("backward", unit_tgt, unit_src)):
+        for row in range(5):
+            right = np.exp((own[row] @ other[row] - margin) / temperature)
+            wrong = sum(np.exp(own[row] @ other[k] / temperature) for k in range(5) if k != row)
+            if negatives == "strong":
+                wrong += sum(np.exp(own[row] @ own[k] / temperature) for k in range(5) if k != row)
+            losses[which].append(-np.log(right / (right + wrong)))
+    expected = np.mean(list(losses.values()) if direction == "both" else losses[direction])
+    tensors = [torch.tensor(side, requires_grad=True) for side in (src, tgt)]
+    found = sentence_contrastive(*tensors, temperature, negatives, direction, margin)
+    assert found.item() == pytest.approx(expected, rel=1e-10)
+    tiny = sentence_contrastive(*tensors, temperature, negatives, direction, 1e-12)
+    assert tiny.item() == pytest.approx(
+        sentence_contrastive(*tensors, temperature, negatives, direction).item(), rel=1e-9
+    )
+    found.backward()
+    assert all(torch.isfinite(side.grad).all() for side in tensors)

@@ -27,8 +27,12 @@ _LETTERS = re.compile(r"[a-z]")
 
 
 @lru_cache(maxsize=1)
-def _romaniser() -> Callable[[str], str]:
-    """uroman, loaded once (about 3.5 s); its lattice tables are shared, so one thread at a time may use it."""
+def romaniser() -> Callable[[str], str]:
+    """uroman, loaded once (about 3.5 s); its lattice tables are shared, so one thread at a time may use it.
+
+    Raises:
+        MissingExtra: uroman is not installed.
+    """
     try:
         from uroman import Uroman
     except ImportError:
@@ -48,7 +52,7 @@ def romanised(word: str) -> str:
     Raises:
         MissingExtra: uroman is not installed.
     """
-    return word.casefold() if word.isascii() else _romaniser()(word).strip().casefold()
+    return word.casefold() if word.isascii() else romaniser()(word).strip().casefold()
 
 
 @lru_cache(maxsize=CACHE)

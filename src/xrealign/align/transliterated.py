@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from xrealign.align.aligned import AlignedTexts
-from xrealign.align.romanised import _romaniser
+from xrealign.align.romanised import romaniser
 from xrealign.segment import spans_by_blanks
 
 
@@ -24,7 +24,7 @@ def romanise(texts: Sequence[str]) -> list[str]:
     Raises:
         MissingExtra: uroman is not installed.
     """
-    return [text if text.isascii() else unicodedata.normalize("NFC", _romaniser()(text)) for text in texts]
+    return [text if text.isascii() else unicodedata.normalize("NFC", romaniser()(text)) for text in texts]
 
 
 def romanised_pairs(texts: AlignedTexts) -> tuple[AlignedTexts, Counter[str]]:

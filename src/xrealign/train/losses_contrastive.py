@@ -134,25 +134,56 @@ def sentence_contrastive(
     temperature: float | Tensor = 0.1,
     negatives: Negatives = "strong",
     direction: Direction = "both",
+    margin: float = 0.0,
 ) -> Tensor:
     """NT-Xent over the 2B sentences of a batch: each one's translation against all others, itself left out.
 
     Chen et al. (2020, arXiv 2002.05709, eq. 1), with translations as the positive pairs as in Nguyen et al. (2025,
     arXiv 2511.06497). With ``negatives = "weak"``, the other language's sentences only, it is translation ranking
-    (Feng et al. 2022, arXiv 2007.01852, eq. 1 and 2 without margin; Li et al. 2023, arXiv 2305.09148, eq. 5, which
+    (Feng et al. 2022, arXiv 2007.01852, eq. 1 and 2, with ``margin``; Li et al. 2023, arXiv 2305.09148, eq. 5, which
     ranks ``forward`` only). The same loss on sentences and their romanisations is transliteration contrastive
     modelling (Liu et al. 2024, arXiv 2401.06620, eq. 2).
 
     Args:
         src_vectors: one vector a source sentence. *Shape:* (B, D)
         tgt_vectors: its translation's, in the same order. *Shape:* (B, D)
+        margin: taken from the cosine of a sentence and its translation, which must then win by as much (Feng et al.
+            2022, eq. 1 and 2).
 
     Returns:
         A scalar, the mean over the anchors: 2B, or B in one direction.
     """
     rows = torch.arange(len(src_vectors), device=src_vectors.device)
+    if margin:
+        return _with_margin(src_vectors, tgt_vectors, rows, temperature, negatives, direction, margin)
     links = torch.stack([rows, rows], dim=1)
     return word_contrastive(src_vectors, tgt_vectors, links, temperature, negatives, direction)
+
+
+def _with_margin(
+    src_vectors: Tensor,
+    tgt_vectors: Tensor,
+    rows: Tensor,
+    temperature: float | Tensor,
+    negatives: Negatives,
+    direction: Direction,
+    margin: float,
+) -> Tensor:
+    """`sentence_contrastive` with a margin. ``rows``: 0 … B − 1."""
+    _check("negatives", negatives, NEGATIVES)
+    _check("direction", direction, DIRECTIONS)
+    with exact(src_vectors):
+        src, tgt = unit(src_vectors), unit(tgt_vectors)
+        losses = []
+        for own, other, which in ((src, tgt, "forward"), (tgt, src, "backward")):
+            if direction not in ("both", which):
+                continue
+            cosines = own @ other.T - margin * torch.eye(len(rows), dtype=own.dtype, device=own.device)
+            if negatives == "strong":
+                among = (own @ own.T).fill_diagonal_(-torch.inf)
+                cosines = torch.cat([cosines, among], dim=1)
+            losses.append(F.cross_entropy(cosines / temperature, rows))
+        return torch.stack(losses).mean()
 
 
 def momentum_contrastive(

@@ -92,7 +92,8 @@ def compare_sentences(vectors: Vectors, batch: PairBatch, heads: nn.ModuleDict, 
     """Sentence contrastive; of several layers the mean."""
     temperature, n = _temperature(heads, settings), batch.pairs
     negatives = settings.negatives or "strong"
-    return _mean(sentence_contrastive(v[:n], v[n:], temperature, negatives, settings.direction) for v in vectors)
+    direction, margin = settings.direction, settings.margin
+    return _mean(sentence_contrastive(v[:n], v[n:], temperature, negatives, direction, margin) for v in vectors)
 
 
 def compare_squared(vectors: Vectors, batch: PairBatch, heads: nn.ModuleDict, settings: ObjectiveSettings) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Literal
 from xrealign.errors import ConfigError
 
 SENTENCE_POOLINGS = ("words", "subwords", "cls", "published")
+MARGINS = ("sentence", "ranking", "transliteration", "dap")
 PROJECTIONS = ("mlp", "linear", "none")
 Projection = Literal["mlp", "linear", "none"]
 SentencePooling = Literal["words", "subwords", "cls", "published"]
@@ -26,6 +27,7 @@ class ObjectiveSettings:
         projection: ``mlp`` is Linear(D→D)·ReLU·Linear(D→128), ``linear`` Linear(D→D), all without biases.
         temperature, learned_temperature: divides the cosines; learned, the number is where it begins.
         negatives, direction, candidates: of contrastive objectives, see `word_contrastive`.
+        margin: of sentence contrastive objectives (`MARGINS`), see `sentence_contrastive`.
         drift: λ of ``l2``: weight of the squared distance of the source words from what they were.
         queue, momentum: of ``infoxlm``: queued sentences; share of the slow copy that each step keeps.
         normalise: whether ``infoxlm`` compares cosines, or dot products as its authors' program does.
@@ -46,6 +48,7 @@ class ObjectiveSettings:
     negatives: Negatives | None = None
     direction: Literal["both", "forward", "backward"] = "both"
     candidates: Literal["all", "linked"] = "all"
+    margin: float = 0.0
     drift: float = 1.0
     queue: int = 131_072
     momentum: float = 0.9999
@@ -78,6 +81,7 @@ def check_settings(name: str, settings: ObjectiveSettings) -> None:
             ("negatives", "strong or weak", settings.negatives in ("strong", "weak", None)),
             ("direction", "both, forward or backward", settings.direction in ("both", "forward", "backward")),
             ("candidates", "all or linked", settings.candidates in ("all", "linked")),
+            ("margin", "0 to 2, as cosines differ by 2 at most", 0 <= settings.margin <= 2),
             ("drift", "0 or more", settings.drift >= 0),
             ("queue", "1 or more", settings.queue >= 1),
             ("momentum", "0 to 1", 0 <= settings.momentum <= 1),

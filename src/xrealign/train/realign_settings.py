@@ -46,6 +46,7 @@ class RealignSettings:
     learned_temperature: bool = False
     negatives: Negatives | None = None
     direction: Literal["both", "forward", "backward"] = "both"
+    margin: float = 0.0
     settings: Mapping[str, Any] = field(default_factory=dict)
     freeze: str = "front"
     adapter: Literal["none", "lora"] = "none"
@@ -95,6 +96,7 @@ class RealignSettings:
             learned_temperature=self.learned_temperature,
             negatives=self.negatives,
             direction=self.direction,
+            margin=self.margin,
             **self.settings,
         )
 
