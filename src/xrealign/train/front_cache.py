@@ -10,10 +10,7 @@ limit are computed at every step.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,113 +20,20 @@ import torch
 from torch import Tensor, nn
 
 from xrealign.errors import ConfigError
-from xrealign.model.layers import find_blocks, hidden_state, hidden_states, only_train, states_above
-from xrealign.model.words import EncodedTexts, TextBatch, length_batches, make_batch
+from xrealign.model.layers import find_blocks, hidden_state, states_above
+from xrealign.model.words import EncodedTexts, length_batches, make_batch
 from xrealign.progress import say
-from xrealign.train.compaction import CompactRows
+from xrealign.train.front_batch import FrontBatch, FrontPart, Places, split_front
 from xrealign.train.front_store import FrontStore, sentence_keys
-from xrealign.train.micro import Pieces, Vectors, split_texts
+from xrealign.train.front_weights import front_digest, front_parameters, frozen_layers, still_modules
+from xrealign.train.micro import Pieces, Vectors
 from xrealign.train.objectives import RealignObjective
 from xrealign.train.streams import PairBatch, PairStream
 
+__all__ = ["FrontCache", "FrontStream", "front_loss", "front_pieces", "front_stream", "frozen_layers"]
+
 SUBWORDS = 4096  # of a batch when the cache is filled
-FORMAT = 1
-_IRRELEVANT = ("_name_or_path", "transformers_version", "architectures", "dtype")  # of a config
 Array = np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where the states of a text's sentences are: which table, -1 for none, and the row of the first subword.
-
-    *Shape:* (N,) each
-    """
-
-    table: Array
-    start: Array
-
-
-@dataclass(frozen=True)
-class FrontBatch:
-    """Sentence pairs with the states of their sentences.
-
-    Attributes:
-        pairs: the batch as it is without a cache.
-        states: at the layer of the cache; where a sentence ends, its last row goes on. *Shape:* (2B, T, D)
-        missing: sentences of the batch without stored states, whose rows are zeros. *Shape:* (M,)
-    """
-
-    pairs: PairBatch
-    states: Tensor
-    missing: Tensor
-
-    @property
-    def texts(self) -> TextBatch:
-        """The sentences."""
-        return self.pairs.texts
-
-    def to(self, device: torch.device) -> FrontBatch:
-        """The batch on ``device``."""
-        moved = (tensor.to(device, non_blocking=True) for tensor in (self.states, self.missing))
-        return FrontBatch(self.pairs.to(device), *moved)
-
-
-@dataclass(frozen=True)
-class FrontPart:
-    """Some sentences of a batch with their states, as in `FrontBatch`."""
-
-    texts: TextBatch
-    states: Tensor
-    missing: Tensor
-
-    def to(self, device: torch.device) -> FrontPart:
-        """The part on ``device``."""
-        moved = (tensor.to(device, non_blocking=True) for tensor in (self.states, self.missing))
-        return FrontPart(self.texts.to(device), *moved)
-
-
-def frozen_layers(model: nn.Module, learning: frozenset[str], inputs: dict[str, Tensor]) -> int:
-    """The highest layer whose state no parameter in ``learning`` reaches; -1 if they reach the embeddings' output.
-
-    Found in the graph of one pass, so it holds for every architecture.
-
-    Args:
-        inputs: of a sentence or more, whichever.
-    """
-    with _as_if_learning(model, learning):
-        states = hidden_states(model, range(len(find_blocks(model)) + 1), inputs)
-    return max((layer for layer, state in states.items() if not state.requires_grad), default=-1)
-
-
-def front_digest(model: nn.Module, layer: int, inputs: dict[str, Tensor]) -> str:
-    """What the states at ``layer`` depend on besides the sentence: 32 hex digits, the same whether or not the
-    vocabulary is compacted."""
-    whole: Any = model.config
-    config = {k: v for k, v in whole.to_dict().items() if k not in _IRRELEVANT}
-    identity = json.dumps([FORMAT, type(model).__name__, layer, config], sort_keys=True, default=str)
-    total = hashlib.sha256(identity.encode())
-    for name, p in front_parameters(model, layer, inputs).items():
-        weights = _whole_matrix(model, p)
-        total.update(f"{name}\0{weights.dtype}\0{tuple(weights.shape)}\0".encode())
-        total.update(weights.contiguous().view(-1).view(torch.uint8).numpy().data)
-    return total.hexdigest()[:32]
-
-
-def front_parameters(model: nn.Module, layer: int, inputs: dict[str, Tensor]) -> dict[str, nn.Parameter]:
-    """The parameters that the state at ``layer`` depends on, by name, as found in the graph of one pass."""
-    everything = dict(model.named_parameters())
-    with _as_if_learning(model, frozenset(everything)):
-        open_nodes: list[Any] = [hidden_state(model, layer, inputs).grad_fn]
-    seen, reached = set(open_nodes), set()
-    while open_nodes:
-        node = open_nodes.pop()
-        if hasattr(node, "variable"):
-            reached.add(id(node.variable))
-        for deeper, _ in node.next_functions:
-            if deeper is not None and deeper not in seen:
-                seen.add(deeper)
-                open_nodes.append(deeper)
-    return {name: p for name, p in everything.items() if id(p) in reached}
 
 
 class FrontCache:
@@ -335,33 +239,6 @@ def front_loss(objective: RealignObjective, cache: FrontCache) -> Callable[[nn.M
     return loss
 
 
-@contextlib.contextmanager
-def _as_if_learning(model: nn.Module, names: frozenset[str]) -> Iterator[None]:
-    """Exactly ``names`` require gradients, and nothing is dropped, inside; as it was before, outside."""
-    before = {name: p.requires_grad for name, p in model.named_parameters()}
-    training = model.training
-    model.eval()
-    try:
-        with torch.enable_grad():
-            only_train(model, names)
-            yield
-    finally:
-        only_train(model, frozenset(name for name, learns in before.items() if learns))
-        model.train(training)
-
-
-def _whole_matrix(model: nn.Module, p: nn.Parameter) -> Tensor:
-    """A parameter on the host; the word embeddings with the rows that compaction has put aside."""
-    weights = p.detach().cpu()
-    words = model.get_input_embeddings()  # type: ignore[operator]
-    if not isinstance(words, CompactRows) or words.weight is not p:
-        return weights
-    full, kept = words.full[0].weight.detach().cpu(), words.kept.cpu()
-    if torch.equal(full[kept], weights):
-        return full
-    return full.index_copy(0, kept, weights)
-
-
 def front_pieces(objective: RealignObjective, cache: FrontCache) -> Pieces | None:
     """The loss taken apart, as `Pieces` of `FrontBatch`; None where the objective cannot be."""
     if not objective.divisible:
@@ -380,18 +257,6 @@ def front_pieces(objective: RealignObjective, cache: FrontCache) -> Pieces | Non
     )
 
 
-def split_front(batch: FrontBatch, parts: int) -> list[FrontPart]:
-    """Sentences of a batch in at most ``parts`` parts, as `split_texts` makes them."""
-    found, first = [], 0
-    missing = batch.missing.numpy()
-    for texts in split_texts(batch.pairs.texts, parts):
-        size, width = texts.inputs["input_ids"].shape
-        lacking = missing[(missing >= first) & (missing < first + size)] - first
-        found.append(FrontPart(texts, batch.states[first : first + size, :width], torch.from_numpy(lacking)))
-        first += size
-    return found
-
-
 def _fill(cache: FrontCache, texts: EncodedTexts, used: Array) -> Places:
     """Places of all sentences, of which those that are not ``used`` need not be there."""
     table, start = np.full(len(texts), -1, dtype=np.int64), np.zeros(len(texts), dtype=np.int64)
@@ -405,9 +270,3 @@ def _some(texts: EncodedTexts, rows: Array) -> EncodedTexts:
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     places = np.repeat(texts.offsets[rows] - offsets[:-1], lengths) + np.arange(int(offsets[-1]))
     return EncodedTexts(texts.ids[places], offsets, texts.words[places], texts.word_counts[rows], 0)
-
-
-def still_modules(model: nn.Module, layer: int) -> list[nn.Module]:
-    """The modules that neither are, nor are part of, nor hold a block above ``layer``."""
-    upper = {id(m) for block in find_blocks(model)[layer:] for m in block.modules()}
-    return [m for m in model.modules() if not any(id(part) in upper for part in m.modules())]
