@@ -30,12 +30,12 @@ def average_models(folders: Sequence[Path], out: Path) -> dict[str, Any]:
     """
     if not folders:
         raise DataError("there are no models to average; give their folders")
-    first, *names = load_head(folders[0])
+    first, kind, labels, tags = load_head(folders[0])
     shapes: dict[str, torch.Size] = {}
 
     def read(folder: Path) -> Mapping[str, Tensor]:
         head, *own = load_head(folder)
-        if own != names or vars(head).get("word_pooling") != vars(first).get("word_pooling"):
+        if own != [kind, labels, tags] or vars(head).get("word_pooling") != vars(first).get("word_pooling"):
             raise DataError(f"{folder}: kind, labels or tags are not those of {folders[0]}")
         weights = dict(load_encoder(str(folder)).model.state_dict())
         weights |= {f"head.{name}": tensor for name, tensor in head.state_dict().items()}
@@ -50,6 +50,5 @@ def average_models(folders: Sequence[Path], out: Path) -> dict[str, Any]:
     encoder.model.load_state_dict({name: tensor for name, tensor in mean.items() if not name.startswith("head.")})
     first.load_state_dict({n.removeprefix("head."): tensor for n, tensor in mean.items() if n.startswith("head.")})
     save_encoder(encoder, out, base=encoder.folder)
-    kind, labels, tags = names
     save_head(out, first, kind, labels, tags)
     return {"models": len(folders), "folders": [str(folder) for folder in folders]}
