@@ -25,10 +25,10 @@ demo-full: setup
 	$(BIN)/xrealign run configs/demo-full.toml
 
 test: setup
-	$(BIN)/python -m pytest -m 'not slow'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' -n auto --dist loadfile --durations=15
 
 test-slow: setup
-	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest
+	HYPOTHESIS_PROFILE=explore OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --durations=15
 
 lint: setup
 	$(BIN)/ruff check .

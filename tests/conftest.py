@@ -29,10 +29,13 @@ WIDTH, BLOCKS, HEADS, POSITIONS = 32, 4, 4, 512
 
 @pytest.fixture(scope="session", autouse=True)
 def session_cache(tmp_path_factory):
-    """The starter is converted once a session, unless the environment names a cache that may have it."""
+    """The starter is converted once for all workers, unless the environment names a cache that may have it."""
     with pytest.MonkeyPatch.context() as patch:
         if not os.environ.get("XREALIGN_CACHE"):
-            patch.setenv("XREALIGN_CACHE", str(tmp_path_factory.mktemp("cache")))
+            base = tmp_path_factory.getbasetemp()
+            cache = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+            cache.mkdir(exist_ok=True)
+            patch.setenv("XREALIGN_CACHE", str(cache))
         yield Path(os.environ["XREALIGN_CACHE"])
 
 
