@@ -130,7 +130,7 @@ def unused_row_factor(phase: Phase, name: str | None = None, history: Sequence[R
             steps it kept the weights (their mean).
     """
     left_out = set(skipped_steps(history))
-    last = history[-1] if history else {"step": phase.steps}
+    last: Row = history[-1] if history else {"step": phase.steps}
     multiple = _multiple(phase, name) if name is not None else 1.0
     kept = last.get("kept", [last["step"]])
     return sum(
