@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import yaml
@@ -15,7 +13,6 @@ from report_sample import NASTY, Sample
 
 from xrealign.errors import DataError
 from xrealign.report import model_card
-from xrealign.report.figures import drawable, language_figures
 from xrealign.report.format import yaml_scalar
 from xrealign.report.summary import Summary
 
@@ -78,27 +75,6 @@ def test_no_value_breaks_the_front_matter(text: str) -> None:
     context |= {"subset": [("deu_Latn", text)], "command": text, "languages": {}}
     data = front_matter(model_card(context, [], {}))  # type: ignore[arg-type]
     assert set(data) <= {"library_name", "pipeline_tag", "language", "license", "base_model", "tags"}
-
-
-def test_figures_are_drawn_the_same_each_time(summary: Summary, tmp_path: Path) -> None:
-    few = replace(summary, languages=summary.languages[:8])
-    first = language_figures(few, tmp_path / "a", ["svg", "png"])
-    second = language_figures(few, tmp_path / "b", ["svg", "png"])
-    assert [path.name for path in first] == ["languages.svg", "languages.png"]
-    for one, two in zip(first, second, strict=True):
-        assert one.read_bytes() == two.read_bytes()
-    assert first[1].read_bytes().startswith(b"\x89PNG")
-    assert "<script" not in first[0].read_text(encoding="utf-8")
-
-
-def test_names_the_font_cannot_draw_give_way_to_tags() -> None:
-    assert drawable("Norwegian Bokmål", "nob_Latn") == "Norwegian Bokmål"
-    assert drawable("Ελληνικά", "ell_Grek") == "Ελληνικά"
-    assert drawable("བོད་སྐད", "bod_Tibt") == "bod_Tibt"
-    assert drawable("العربية", "arb_Arab") == "arb_Arab"
-    assert drawable("日本語", "jpn_Jpan") == "jpn_Jpan"
-    assert drawable("", "zul_Latn") == "zul_Latn"
-    assert drawable("x" * 60, "x") == "x" * 33 + "…"
 
 
 def test_the_report_needs_no_torch_and_draws_lazily() -> None:

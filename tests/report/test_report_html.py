@@ -163,9 +163,10 @@ def test_a_run_with_little_to_tell_still_makes_a_page(run: Sample, tmp_path: Pat
 
 def test_the_folder_holds_the_whole_report(page: Path, run: Sample) -> None:
     names = {path.name for path in page.parent.iterdir()}
-    assert names == {
-        "report.html", "report.md", "scores.parquet", "scores.csv", "languages.png", "languages.svg", "languages.pdf"
-    }  # fmt: skip
+    assert names == {"report.html", "report.md", "scores.parquet", "scores.csv", "figures"}
+    figures = {path.name for path in (page.parent / "figures").iterdir()}
+    wanted = ("languages", "families", "map", "transfer")
+    assert figures == {f"{name}.{kind}" for name in wanted for kind in ("png", "svg", "pdf")}
     text = (page.parent / "report.md").read_text(encoding="utf-8")
     assert not re.search(r"(?<!\\)<", text.split("## How to reproduce")[0])
     assert text.count("````") == 2
@@ -174,8 +175,8 @@ def test_the_folder_holds_the_whole_report(page: Path, run: Sample) -> None:
 
 def test_writing_again_gives_the_same_bytes(page: Path, run: Sample, tmp_path: Path) -> None:
     write_report(run.scores, run.groups, run.context, tmp_path, run.items)
-    for path in page.parent.iterdir():
-        assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
+    for path in page.parent.rglob("*.*"):
+        assert path.read_bytes() == (tmp_path / path.relative_to(page.parent)).read_bytes(), path.name
 
 
 def test_colours_have_enough_contrast(read: Reader) -> None:

@@ -97,7 +97,7 @@ def table_view(
             numbers[method],
             method,
             _forest(table, method, baseline, groups),
-            gain_map(f"{title}: {method} − {baseline}", _changes(table, method, baseline), ringed, groups),
+            gain_map(f"{title}: {method} − {baseline}", language_changes(table, method, baseline), ringed, groups),
         )
         for method in compared[:budget]
     )
@@ -112,13 +112,25 @@ def table_view(
         tuple(name for name in CONTROLS if any(method.partition(" [")[0] == name for method in table.methods)),
         tuple(_result(table, method, baseline) for method in table.methods if method in row.scores),
         heat_map(f"{title} by group", baseline, known, _group_entries(table, baseline)) if known else None,
-        heat_map(f"{title} by language", baseline, known, _entries(table, baseline, groups, majority))
-        if known
-        else None,
+        language_heat(table, baseline, groups, majority),
         scale_for(ends, 9),
         views,
         tuple(compared[budget:]),
     )
+
+
+def language_heat(
+    table: TaskComparison,
+    baseline: str,
+    groups: Mapping[str, str] | None = None,
+    majority: Mapping[str, float] | None = None,
+) -> Heat | None:
+    """Languages by family × methods, as differences to the baseline; None where nothing is compared with it."""
+    known = [m for m in table.methods if any(baseline in line.changes.get(m, {}) for line in table.languages)]
+    if not known:
+        return None
+    entries = _entries(table, baseline, groups or {}, majority or {})
+    return heat_map(f"{table.title}, {metric_name(table.metric)} by language", baseline, known, entries)
 
 
 def _result(table: TaskComparison, method: str, baseline: str) -> ResultRow:
@@ -138,7 +150,8 @@ def _against(changes: Mapping[str, Change], control: str) -> Change | None:
     return next((change for name, change in changes.items() if name.partition(" [")[0] == control), None)
 
 
-def _changes(table: TaskComparison, method: str, baseline: str) -> dict[Language, Change]:
+def language_changes(table: TaskComparison, method: str, baseline: str) -> dict[Language, Change]:
+    """Language → method − baseline, where both were scored."""
     return {
         line.language: line.changes[method][baseline]
         for line in table.languages
@@ -147,7 +160,7 @@ def _changes(table: TaskComparison, method: str, baseline: str) -> dict[Language
 
 
 def _forest(table: TaskComparison, method: str, baseline: str, groups: Mapping[str, str]) -> tuple[ForestLine, ...]:
-    found = _changes(table, method, baseline)
+    found = language_changes(table, method, baseline)
     order = sorted(found, key=lambda language: (-found[language].value, language.tag))
     return tuple(
         ForestLine(one.name or one.tag, one.tag, search_text(one), groups[one.tag], found[one]) for one in order
@@ -163,7 +176,7 @@ def _entries(
             language,
             _mean(lines[language].scores.get(baseline)),
             _to_baseline(lines[language], baseline),
-            groups[language.tag],
+            groups.get(language.tag, ""),
             language_flags(lines[language], majority),
         )
         for language in by_family(lines)

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from xrealign.report.context import METHODS, Groups, ReportContext, check_context
-from xrealign.report.figures import language_figures
+from xrealign.report.figures import run_figures
 from xrealign.report.format import code_block, counted, markdown
 from xrealign.report.html import html_page
 from xrealign.report.measures import Measure, measure_summaries
@@ -25,7 +25,7 @@ from xrealign.types import Score
 def write_report(
     scores: Sequence[Score], groups: Groups, context: ReportContext, folder: str | Path, items: Items | None = None
 ) -> Path:
-    """Writes ``scores.parquet``, ``scores.csv``, ``report.html``, ``report.md`` and ``languages.{png,svg,pdf}``.
+    """Writes ``scores.parquet``, ``scores.csv``, ``report.html``, ``report.md`` and ``figures/`` (PNG, SVG, PDF).
 
     ``items`` maps (method, language) to correct-or-not per test sentence, in one order for all methods; without it
     there are no intervals and nothing is claimed. Returns the path of the page.
@@ -39,7 +39,7 @@ def write_report(
     write_scores(scores, folder / "scores.parquet")
     write_scores(scores, folder / "scores.csv")
     write_atomic(folder / "report.md", markdown_report(summary, measures, context, warnings, others))
-    language_figures(summary, folder)
+    run_figures(summary, measures, context, folder / "figures")
     write_atomic(folder / "report.html", page)
     return folder / "report.html"
 
