@@ -77,6 +77,15 @@ def test_compare_and_stats_in_every_format(scores: Path, form: str) -> None:
         assert json.loads(some)["rows"][1]["method"] == "full"
 
 
+def test_groups_can_be_asked_for(scores: Path) -> None:
+    text = call("compare", scores, "--format", "json", "--subset", "de,sw", "--seen", "mbert")
+    sizes = {row["name"]: row["languages"] for row in json.loads(text)["rows"] if row["kind"] == "group"}
+    assert sizes == {"in the subset": 2, "not in the subset": 6, "seen in pre-training": 8}
+    assert call("report", "stats", scores, "--format", "json", "--subset", "de,sw", "--seen", "mbert") == text
+    some = json.loads(call("compare", scores, "--format", "json", "--seen", "deu,fin"))["rows"]
+    assert {row["name"]: row["languages"] for row in some}["unseen in pre-training"] == 6
+
+
 def test_predict(scores: Path) -> None:
     text = call("report", "predict", scores, "--method", "full", "--task", "udpos", "-l", "kor", "--format", "json",
                 "--features", "geographic")  # fmt: skip
@@ -98,6 +107,8 @@ def test_predict(scores: Path) -> None:
         (["report", "predict", "{}", "--method", "full"], "choose one with --task"),
         (["report", "predict", "{}", "--method", "full", "--task", "xnli", "-l", "Klingonish"], "unknown language"),
         (["compare", "{}", "--baseline", "basline"], "did you mean 'baseline'"),
+        (["compare", "{}", "--subset", "quy"], "no scores in quy_Latn"),
+        (["compare", "{}", "--seen", "gpt-9"], "no list of pre-training languages"),
         (["compare", "nothing-there"], "no run, sweep or file of scores 'nothing-there'"),
         (["report", "import-published", "nowhere", "-o", "x.parquet"], "cannot be read"),
     ],

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from xrealign.report.compare_command import Metrics, Output, check_format, emit, pairs_of, source_tag
+from xrealign.report.compare_command import (
+    Metrics,
+    Output,
+    Seen,
+    Subset,
+    check_format,
+    emit,
+    groups_of,
+    pairs_of,
+    source_tag,
+)
 from xrealign.report.predict_command import predict_command
 
 app = typer.Typer(no_args_is_help=True, help="Tables and statistics of scores; `xrealign compare` compares runs.")
@@ -119,6 +129,8 @@ def stats_command(
     task: Annotated[list[str] | None, typer.Option("--task", help="Only these tasks.")] = None,
     model: Annotated[list[str] | None, typer.Option("--model", help="Only these models.")] = None,
     source: Annotated[str, typer.Option(help="Source language, left out of averages.")] = "eng",
+    seen: Seen = "",
+    subset: Subset = "",
     output: Output = None,
 ) -> None:
     """Every method against the baseline: intervals, paired tests, corrections, counts, detectable effects."""
@@ -132,6 +144,10 @@ def stats_command(
         read_scores(scores), {"method": [*method, baseline] if method else [], "task": task or [], "model": model or []}
     )
     comparison = compare_scores(
-        found, baseline=baseline, metrics=pairs_of(metric or (), "--metric"), source=source_tag(source)
+        found,
+        baseline=baseline,
+        metrics=pairs_of(metric or (), "--metric"),
+        groups=groups_of((score.language for score in found), seen, subset),
+        source=source_tag(source),
     )
     emit(write_comparison(comparison, form), output)

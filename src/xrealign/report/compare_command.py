@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +17,10 @@ Metrics = Annotated[
     list[str] | None,
     typer.Option("--metric", metavar="TASK=METRIC", help="A task's metric, else its main one (F1, accuracy …)."),
 ]
+Seen = Annotated[
+    str, typer.Option(help="What the model saw in pre-training (`xlm-r`, `mbert`, codes): groups seen and unseen.")
+]
+Subset = Annotated[str, typer.Option(help="Languages realigned on, separated by commas: groups in and out of it.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Write here, else to standard output.")]
 
 
@@ -32,6 +36,8 @@ def compare_command(
     baseline: Annotated[str, typer.Option(help="The method that others are compared with.")] = "baseline",
     metric: Metrics = None,
     source: Annotated[str, typer.Option(help="Source language, left out of averages. [the runs', else eng]")] = "",
+    seen: Seen = "",
+    subset: Subset = "",
     runs: Annotated[Path, typer.Option(help="Where runs are looked for by name.")] = Path("runs"),
     output: Output = None,
 ) -> None:
@@ -49,7 +55,10 @@ def compare_command(
         joined.scores,
         baseline=baseline,
         metrics=pairs_of(metric or (), "--metric"),
-        groups={name: tags for name, tags in joined.groups.items() if not (source and name == "source")},
+        groups={
+            **{name: tags for name, tags in joined.groups.items() if not (source and name == "source")},
+            **groups_of((score.language for score in joined.scores), seen, subset),
+        },
         source=source_tag(source) or joined.source,
         items=joined.items,
     )
@@ -85,6 +94,32 @@ def pairs_of(items: Sequence[str], option: str) -> dict[str, str]:
         if name in found:
             raise ConfigError(f"{option} {item}: {name} is there twice")
         found[name] = value
+    return found
+
+
+def groups_of(tags: Iterable[str], seen: str, subset: str) -> dict[str, list[str]]:
+    """The groups in and out of a subset, seen and unseen in pre-training, of the languages of ``tags``.
+
+    Raises:
+        LanguageError: an unknown language, or no such list of languages seen.
+        ConfigError: a language of the subset that has no scores.
+    """
+    from xrealign.language import parse_languages
+    from xrealign.pretraining import LISTS, seen_isos
+
+    every = list(dict.fromkeys(tags))
+    found: dict[str, list[str]] = {}
+    if subset:
+        wanted = [language.tag for language in parse_languages(subset.split(","))]
+        for tag in wanted:
+            if tag not in every:
+                raise ConfigError(f"--subset {subset}: there are no scores in {tag}{did_you_mean(tag, every)}")
+        found["in the subset"] = wanted
+        found["not in the subset"] = [tag for tag in every if tag not in wanted]
+    if seen:
+        isos = seen_isos(seen if seen in LISTS or "," not in seen else seen.split(",")) or frozenset()
+        found["seen in pre-training"] = [tag for tag in every if tag.partition("_")[0] in isos]
+        found["unseen in pre-training"] = [tag for tag in every if tag.partition("_")[0] not in isos]
     return found
 
 
