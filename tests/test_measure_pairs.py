@@ -169,3 +169,24 @@ def test_what_is_no_bitext(tmp_path, tsv):
     with pytest.raises(LanguageError, match="unknown language 'xyzzy'"):
         open_bitext(str(tsv), "eng-xyzzy")
     assert open_bitext(str(tsv), "zh-Hant:pt-BR").src_tag == "zho_Hant"
+
+
+def test_links_made_are_those_of_the_aligner(tiny_encoder_folder, tmp_path, udhr_lines):
+    """`xrealign align --aligner argmax --centre` on the same words."""
+    from xrealign.align.embedding import embedding_recipe
+    from xrealign.align.extract import AlignSettings
+    from xrealign.measuring import make_links
+
+    files = []
+    for tag in ("deu_Latn", "zho_Hans"):
+        rows = dict.fromkeys(zip(udhr_lines["eng_Latn"][:8], udhr_lines[tag][:8], strict=True))
+        path = write(tmp_path / f"{tag}.tsv", "\n".join("\t".join(row) for row in rows))
+        files.append(read_pairs(open_bitext(str(path), f"eng:{tag}"), 99, words="split"))
+    for pair, links in zip(files, make_links(files, str(tiny_encoder_folder), -2), strict=True):
+        settings = AlignSettings("argmax", 3, centre=True, max_length=512)
+        linker = embedding_recipe(str(tiny_encoder_folder), settings).open()
+        src, tgt = pair.src.words(), pair.tgt.words()
+        linker.prepare(src, tgt)
+        for ours, theirs in zip(links, linker.link(src, tgt).found, strict=True):
+            assert ours.tolist() == theirs.links.tolist()
+        assert sum(len(found) for found in links) > 8

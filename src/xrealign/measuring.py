@@ -18,12 +18,12 @@ from xrealign.measure.retrieval import centre
 from xrealign.measure.similarity import language_similarity
 from xrealign.measure.translations import pool_precisions
 from xrealign.measure_pairs import MeasuredPairs, shared_sentences
-from xrealign.progress import say
 
 Array = np.ndarray[Any, Any]
 Sides = dict[int, tuple[Array, Array]]  # vectors of both sides by layer
 VARIANTS = ("raw", "centred")
 FEWEST_SHARED = 10
+LINK_LENGTH = 512  # subwords
 
 
 @dataclass(frozen=True)
@@ -227,17 +227,24 @@ def make_links(pairs: Sequence[MeasuredPairs], name: str, layer: int, device: st
     Raises:
         ArtifactError, ConfigError: the encoder is not to be had, or lacks the layer.
     """
-    from xrealign.align.embedding import embedding_recipe
+    from xrealign.align.embedding import encoded_links, mean_vector
     from xrealign.align.extract import AlignSettings
+    from xrealign.model.layer_vectors import load_model
+    from xrealign.model.layers import resolve_layer
+    from xrealign.model.words import encode_texts
 
-    recipe = embedding_recipe(name, AlignSettings("argmax", layer, centre=True, max_length=512), device)
+    encoder = load_model(name)
+    encoder.model.to(device)
+    settings = AlignSettings("argmax", resolve_layer(layer, encoder.layers), centre=True, max_length=LINK_LENGTH)
     found = []
     for pair in pairs:
-        say(f"linking words of {pair.src_tag}-{pair.tgt_tag} by {name}, layer {layer}")
-        linker, src, tgt = recipe.open(), pair.src.words(), pair.tgt.words()
-        if linker.prepare:
-            linker.prepare(src, tgt)
-        found.append([links.links.astype(np.int64) for links in linker.link(src, tgt).found])
+        left, right = (
+            encode_texts(encoder.tokenizer, side.word_texts, LINK_LENGTH, side.spans) for side in (pair.src, pair.tgt)
+        )
+        means = mean_vector(encoder, left, settings), mean_vector(encoder, right, settings)
+        what = f"{name}: links of {pair.src_tag}-{pair.tgt_tag}"
+        made = encoded_links(encoder, left, right, settings, means, what)
+        found.append([links.links.astype(np.int64) for links in made])
     return found
 
 
