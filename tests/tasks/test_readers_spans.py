@@ -111,14 +111,12 @@ def test_a_forced_scheme_is_kept_to(tmp_path: Path) -> None:
     assert read_conll(path)[0].tags == ("O", "B-PER", "O")
     with pytest.raises(DataError, match=r"a.tsv:2: .*in IOB2"):
         read_conll(path, scheme="IOB2")
-    with pytest.raises(ConfigError, match="scheme 'IOB3'.*did you mean 'IOB2'|scheme 'IOB3'"):
+    with pytest.raises(ConfigError, match="scheme 'IOB3', expected"):
         read_conll(path, scheme="IOB3")
 
 
 def test_names_map_whole_tags_first_and_then_types(tmp_path: Path) -> None:
-    sentence = RawSentence(
-        ("Ada", "Lee", "Oslo", "x"), ("B_PERSON", "I-PERSON", "B-LOCATION", "B-OTH"), [1, 2, 3, 4], "s"
-    )
+    sentence = RawSentence(("Ada", "Lee", "Oslo", "x"), ("B_PERSON", "I-PERSON", "B-LOCATION", "B-OTH"), range(4), "s")
     names = {"B_PERSON": "B-PERSON", "PERSON": "PER", "LOCATION": "LOC", "OTH": "O", "unused": "y"}
     (example,) = to_bio([sentence], Faults(tmp_path), names)
     assert example.tags == ("B-PER", "I-PER", "B-LOC", "O")
@@ -137,7 +135,8 @@ FORMS = {
     "uner": "# sent_id = a\n# text = EU rejects\n1\tEU\tB-ORG\t-\tann\n2\trejects\tO\t-\tann\n\n"
             "# sent_id = b\n1\tPeter\tB-PER\t-\tann\n2\tB.\tI-PER\t-\tann\n",
     "header": "token\tner\nEU\tB-ORG\nrejects\tO\n\nPeter\tB-PER\nB.\tI-PER\n",
-    "multiconer": "# id 1\tdomain=en\nEU _ _ B-ORG\nrejects _ _ O\n\n# id 2\tdomain=en\nPeter _ _ B-PER\nB. _ _ I-PER\n",
+    "multiconer": "# id 1\tdomain=en\nEU _ _ B-ORG\nrejects _ _ O\n\n"
+                  "# id 2\tdomain=en\nPeter _ _ B-PER\nB. _ _ I-PER\n",
 }  # fmt: skip
 
 
@@ -151,9 +150,9 @@ def test_usual_forms_of_columns(tmp_path: Path, form: str) -> None:
 
 
 def test_parts_of_speech_in_columns(tmp_path: Path) -> None:
-    path = write(tmp_path, "# DET\nThe DET\n# NOUN\n\n# SYM\n", "a.txt")
+    path = write(tmp_path, "# DET\nThe DET\n# SYM\n\n# SYM\n", "a.txt")
     examples = read_conll(path, spans=False)
-    assert [(e.words, e.tags) for e in examples] == [(("#", "The", "#"), ("DET", "DET", "NOUN")), (("#",), ("SYM",))]
+    assert [(e.words, e.tags) for e in examples] == [(("#", "The", "#"), ("DET", "DET", "SYM")), (("#",), ("SYM",))]
     assert read_conll(write(tmp_path, "The,DET\n"), spans=False, separator=",")[0].tags == ("DET",)
     conll = write(tmp_path, CONLL_2003)
     assert read_conll(conll, {"tags": "2"}, spans=False)[0].tags == ("NNP", "VBZ")
@@ -173,7 +172,7 @@ def test_parts_of_speech_in_columns(tmp_path: Path) -> None:
         ("a,O\nb,O\n", "a.tsv:1", "separated by ','"),
         ("en:a\tO\nen:b\tO\nc\tO\n", "a.tsv:3", "behind 'en:'"),
         ("\n\n", "a.tsv", "no sentences"),
-        ("# only\n", "a.tsv", "no sentences"),
+        ("# id x\n", "a.tsv", "no sentences"),
     ],
 )
 def test_broken_columns_are_named(tmp_path: Path, text: str, place: str, message: str) -> None:
@@ -189,7 +188,7 @@ def test_columns_that_cannot_be_told_apart(tmp_path: Path) -> None:
         read_conll(write(tmp_path, "N\tdog\nN\tcat\nV\trun\n"), spans=False)
     with pytest.raises(DataError, match="no column 7"):
         read_conll(write(tmp_path, "a\tO\n"), {"tags": "7"})
-    with pytest.raises(DataError, match="no column 'tga'.*did you mean 'tag'"):
+    with pytest.raises(DataError, match=r"no column 'tga'.*did you mean 'tag'"):
         read_conll(write(tmp_path, "word\ttag\na\tO\n"), {"tags": "tga"})
 
 

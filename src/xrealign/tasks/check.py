@@ -193,7 +193,11 @@ def _compare(
     for what, names_of in names_in(task).items():
         held = {place: {n for e in examples for n in names_of(e)} for place, examples in read.items() if examples}
         everywhere = set().union(*held.values())
+        odd = _not_upos(read) if task == "pos" and train is None else []
+        problems += odd
         for group in same_in_another_spelling(everywhere):
+            if any(f": {name!r} " in problem for problem in odd for name in group):
+                continue  # told already
             where = [next(place for place, names in held.items() if name in names) for name in group]
             told = ", ".join(f"{name!r} ({place})" for name, place in zip(group, where, strict=True))
             problems.append(f"{what} in several spellings: {told}; bring them together with --label")
@@ -205,8 +209,6 @@ def _compare(
             if train in held:
                 problems += _placed(unmatched(held[train], others, names_of), "that training does not have")
             continue
-        if task == "pos":
-            problems += _not_upos(read)
         lacking = {name: [place for place, names in held.items() if name not in names] for name in sorted(everywhere)}
         for name, places in lacking.items():
             if places:
