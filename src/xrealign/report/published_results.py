@@ -9,24 +9,19 @@ from __future__ import annotations
 
 import csv
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-from xrealign.errors import DataError, LanguageError, did_you_mean
-from xrealign.language import parse_language
+from xrealign.errors import DataError, did_you_mean
 from xrealign.report.format import counted
+from xrealign.report.published_columns import AVERAGE, SAME, ResultColumn, Told, chosen_columns, few, result_columns
 from xrealign.report.scores import check_scores
 from xrealign.textio import read_lines
 from xrealign.types import Score
 
 SOURCE = "eng_Latn"
-# Not languages: the mean over them, and the source language under the code's own name for it.
-AVERAGE, SAME = "avg", "same"
-_RESULT = re.compile(r"(?P<prefix>(?:[A-Za-z]+_)*?(?:eval|test))_(?P<rest>.+_.+)")
 _EMPTY = frozenset({"", "nan", "na", "n/a", "none", "null", "-"})
 
 
@@ -37,22 +32,6 @@ class Imported:
     scores: list[Score]
     dropped: dict[str, int]
     notes: tuple[str, ...]
-
-
-class _Column(NamedTuple):
-    name: str
-    prefix: str
-    language: str
-    metric: str
-
-
-@dataclass(slots=True)
-class _Told:
-    dropped: Counter[str] = field(default_factory=Counter)
-    notes: dict[str, None] = field(default_factory=dict)
-
-    def note(self, text: str) -> None:
-        self.notes[text] = None
 
 
 def import_published(
@@ -78,7 +57,7 @@ def import_published(
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() == ".csv") if folder.is_dir() else [folder]
     if not files:
         raise DataError("holds no .csv files; expected files such as MODEL__DATA__TASK.csv", folder)
-    told = _Told()
+    told = Told()
     scores: list[Score] = []
     for path in files:
         scores += _read_file(path, method_columns, source, prefix, told)
@@ -87,7 +66,7 @@ def import_published(
     return Imported(check_scores(_once(scores, told), folder), dict(told.dropped), tuple(told.notes))
 
 
-def _read_file(path: Path, method_columns: Sequence[str], source: str, prefix: str, told: _Told) -> list[Score]:
+def _read_file(path: Path, method_columns: Sequence[str], source: str, prefix: str, told: Told) -> list[Score]:
     rows = _csv_rows(path)
     first = next(rows, None)
     if first is None:
@@ -98,18 +77,16 @@ def _read_file(path: Path, method_columns: Sequence[str], source: str, prefix: s
     twice = [name for name, count in Counter(header).items() if count > 1 and name]
     if twice:
         raise DataError(f"column {twice[0]!r} stands there twice", path, 1)
-    found = _result_columns(header, source, path, told)
+    found = result_columns(header, source, path, told)
     if not found:
         told.dropped["file without results"] += 1
         told.note(f"{path.name}: no columns such as eval_de_accuracy, left out")
         return []
     for name in ("seed", *method_columns):
         if name not in header:
-            raise DataError(
-                f"there is no column {name!r}{did_you_mean(name, header)}; columns: {_few(header)}", path, 1
-            )
+            raise DataError(f"there is no column {name!r}{did_you_mean(name, header)}; columns: {few(header)}", path, 1)
     table = [(line, dict(zip(header, cells, strict=True))) for line, cells in _checked(rows, header, path)]
-    kept = _chosen_columns(found, prefix, table, path, told)
+    kept = chosen_columns(found, prefix, table, path, told)
     _check_averages(found, table, path, told)
     wholes = _wholes(kept, table, path, told)
     return list(_scores(path, table, kept, wholes, method_columns, told))
@@ -135,89 +112,8 @@ def _checked(
         yield line, [cell.strip() for cell in cells]
 
 
-def _result_columns(header: Sequence[str], source: str, path: Path, told: _Told) -> list[_Column]:
-    """The columns of results, averages too. The metrics are what stands behind ``avg_`` and ``same_``, if any does."""
-    matches = [(name, match) for name in header if (match := _RESULT.fullmatch(name))]
-    rests = [match["rest"] for _, match in matches]
-    known = {rest.partition("_")[2] for rest in rests if rest.partition("_")[0] in (AVERAGE, SAME)}
-    columns, others = [], []
-    for name, match in matches:
-        split = _split(match["rest"], known)
-        if split is None:
-            others.append(name)
-            continue
-        columns.append(_Column(name, match["prefix"], *split))
-    if others:
-        told.note(f"{path.name}: not read as results: {_few(others)}")
-    return _with_tags(columns, source, path, told) if columns else []
-
-
-def _split(rest: str, known: set[str]) -> tuple[str, str] | None:
-    """``("zh_Hans", "exact_match")`` of ``zh_Hans_exact_match``, None when it is no language's result."""
-    ends = [metric for metric in known if rest.endswith(f"_{metric}")]
-    if ends:
-        metric = max(ends, key=len)
-        return rest.removesuffix(f"_{metric}"), metric
-    if known:
-        return None
-    parts = rest.split("_")
-    for cut in range(len(parts) - 1, 0, -1):
-        code = "_".join(parts[:cut])
-        if _tag(code) is not None:
-            return code, "_".join(parts[cut:])
-    return None
-
-
-def _tag(code: str) -> str | None:
-    try:
-        return parse_language(code).tag
-    except LanguageError:
-        return None
-
-
-def _with_tags(columns: Sequence[_Column], source: str, path: Path, told: _Told) -> list[_Column]:
-    """The columns with tags for codes; a second code for a tag, and a code nobody knows, stays as it is."""
-    tags: dict[str, str] = {AVERAGE: AVERAGE}
-    owner: dict[str, str] = {}
-    codes = dict.fromkeys(column.language for column in columns if column.language != AVERAGE)
-    for code in sorted(codes, key=lambda code: code == SAME):
-        tag = source if code == SAME else _tag(code)
-        if tag is None:
-            told.note(f"{path.name}: no language is known as {code!r}; it keeps this code")
-            tag = code
-        elif tag in owner and code != SAME:
-            told.note(f"{path.name}: {owner[tag]!r} and {code!r} are both {tag}; the second keeps its code")
-            tag = code
-        elif tag in owner:
-            told.dropped["the source language's results, there under its own code too"] += 1
-            continue
-        owner[tag] = code
-        tags[code] = tag
-    return [column._replace(language=tags[column.language]) for column in columns if column.language in tags]
-
-
-def _chosen_columns(
-    columns: Sequence[_Column], prefix: str, table: Sequence[tuple[int, dict[str, str]]], path: Path, told: _Told
-) -> list[_Column]:
-    """One column for each language and metric; the others are compared with it."""
-    by_key: dict[tuple[str, str], list[_Column]] = {}
-    for column in columns:
-        if column.language != AVERAGE:
-            by_key.setdefault((column.language, column.metric), []).append(column)
-    chosen, differing = [], 0
-    for same in by_key.values():
-        first, *others = sorted(same, key=lambda column: column.prefix != prefix)
-        chosen.append(first)
-        for other in others:
-            differing += sum(row[first.name] != row[other.name] for _, row in table)
-    if differing:
-        prefixes = " and ".join(f"{name}_" for name in dict.fromkeys(column.prefix for column in columns))
-        told.note(f"{path.name}: {prefixes} differ in {counted(differing, 'value')}; {chosen[0].prefix}_ is kept")
-    return chosen
-
-
 def _check_averages(
-    columns: Sequence[_Column], table: Sequence[tuple[int, dict[str, str]]], path: Path, told: _Told
+    columns: Sequence[ResultColumn], table: Sequence[tuple[int, dict[str, str]]], path: Path, told: Told
 ) -> None:
     """Notes where a published average is not the mean of the languages beside it."""
     sources = {column.language for column in columns if f"_{SAME}_" in column.name}
@@ -241,7 +137,7 @@ def _check_averages(
 
 
 def _wholes(
-    columns: Sequence[_Column], table: Sequence[tuple[int, dict[str, str]]], path: Path, told: _Told
+    columns: Sequence[ResultColumn], table: Sequence[tuple[int, dict[str, str]]], path: Path, told: Told
 ) -> dict[str, float]:
     """For each metric what stands for all: 1, or 100 where a value is above 1."""
     highest: dict[str, float] = {}
@@ -261,10 +157,10 @@ def _wholes(
 def _scores(
     path: Path,
     table: Sequence[tuple[int, dict[str, str]]],
-    columns: Sequence[_Column],
+    columns: Sequence[ResultColumn],
     wholes: dict[str, float],
     method_columns: Sequence[str],
-    told: _Told,
+    told: Told,
 ) -> Iterator[Score]:
     model_of_name, run, task_of_name = _parts(path)
     for line, row in table:
@@ -315,7 +211,7 @@ def _number(text: str, path: Path, line: int) -> float:
     return value
 
 
-def _once(scores: Sequence[Score], told: _Told) -> list[Score]:
+def _once(scores: Sequence[Score], told: Told) -> list[Score]:
     """The scores without those that stand there twice with the same value."""
     kept: dict[tuple[object, ...], Score] = {}
     for score in scores:
@@ -331,7 +227,3 @@ def _once(scores: Sequence[Score], told: _Told) -> list[Score]:
             )
         told.dropped["the same value again"] += 1
     return list(kept.values())
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
