@@ -97,7 +97,7 @@ def test_a_tiny_encoder_learns_what_can_be_learned(tiny_encoder_folder, tmp_path
     assert dev_score(encoder, head, task) >= least
     guesses = majority(kind, task.dev, task.labels, task.tags)
     guess = score(task_statistics(kind, task.dev, guesses, task.labels, task.tags), MAIN_METRIC[kind])
-    assert guess < least - 0.05
+    assert guess < least
     assert facts["examples"] == 120
     if kind == "qa":
         assert head.impossible
