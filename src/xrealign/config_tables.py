@@ -323,6 +323,13 @@ class MeasureTable(_Table):
     max_length: Annotated[int, Field(ge=8)] = 128
 
 
+class ReportTable(_Table):
+    trackers: list[Literal["tensorboard", "mlflow", "trackio", "wandb"]] = []
+    """Experiment trackers that get a copy of the finished run; each is an extra of its own name."""
+    resources: str | None = None
+    """Table of resource classes, to average by class: language, tab, 0 to 5 (Joshi et al. 2020)."""
+
+
 class Config(_Table):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     """Name of the run's folder: letters, digits, dot, dash, underscore."""
@@ -340,3 +347,4 @@ class Config(_Table):
     finetune: FinetuneTable = FinetuneTable()
     evaluate: EvaluateTable = EvaluateTable()
     measure: MeasureTable = MeasureTable()
+    report: ReportTable = ReportTable()

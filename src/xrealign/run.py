@@ -35,6 +35,9 @@ def run(config: Config) -> Path:
 
 
 def _run(plan: Plan) -> Path:
+    from xrealign.trackers import check_trackers, track_run
+
+    check_trackers(plan.config.report.trackers)
     for stage in plan.stages.values():
         rebuild_if_damaged(stage, plan.runs)
     folder = plan.runs / plan.config.name
@@ -52,6 +55,7 @@ def _run(plan: Plan) -> Path:
         _note(plan, {"stage": key, "seconds": manifest["seconds"], "folder": str(stage.folder(plan.runs))})
         say(f"  {summary(key, manifest)} ({manifest['seconds']:.0f} s)")
     lay_out(plan, folder)
+    track_run(plan, folder)
     say(f"report: {folder / 'report.html'}; encoder: {folder / 'encoder'} ({time.perf_counter() - start:.0f} s in all)")
     return folder
 

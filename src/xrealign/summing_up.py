@@ -18,6 +18,7 @@ from xrealign.pretraining import seen_isos
 from xrealign.report.context import DataSource, ReportContext
 from xrealign.report.items import FILE, read_items, write_items
 from xrealign.report.stats import Shares
+from xrealign.select.candidates import read_classes
 from xrealign.stages import read_subset
 from xrealign.store import read_manifest
 from xrealign.types import Score
@@ -86,6 +87,7 @@ def language_groups(plan: Plan) -> dict[str, list[str]]:
     }
     seen = seen_isos(plan.config.encoder.seen)
     if seen is not None:
+        groups["seen in pre-training"] = [tag for tag in targets if parse_language(tag).iso in seen]
         groups["unseen in pre-training"] = [tag for tag in targets if parse_language(tag).iso not in seen]
     return {"source": [source], **groups}
 
@@ -124,12 +126,19 @@ def report_context(plan: Plan) -> ReportContext:
         "data": _data(config),
         "warnings": _warnings(plan, facts),
         "seconds": {key: manifest["seconds"] for key, manifest in facts.items()},
+        "disk": {key: _bytes(plan.folder(key)) for key in plan.stages},
+        **({"resources": read_classes(config.report.resources)} if config.report.resources else {}),
         "versions": {"xrealign": __version__, **{name: metadata.version(name) for name in VERSIONS}},
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
         "command": "xrealign run config.toml",
         "config": to_toml(config),
         "majority": facts[f"evaluate {BASELINE}"]["facts"]["majority"],
     }
+
+
+def _bytes(folder: Path) -> int:
+    """What a result takes on disk; files that several results share count in each."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _steps(facts: dict[str, Any]) -> dict[str, int]:
