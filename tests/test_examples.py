@@ -22,8 +22,9 @@ def test_there_are_configurations():
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_a_configuration_can_be_planned(path, starter):
     assert len(path.read_text("utf-8").splitlines()) < 60
-    text = check(load_config(path))
-    assert text.count("  to do, ") + text.count("  there already") == 15
+    config = load_config(path)
+    text = check(config)
+    assert text.count("  to do, ") + text.count("  there already") == len(make_plan(config).stages) >= 7
     assert "in all on this machine" in text
 
 
