@@ -112,12 +112,14 @@ def _add_verbs() -> None:
     from xrealign.similarity import distances_command
     from xrealign.sweep.command import sweep_command
     from xrealign.tasks.check_command import app as tasks_app
+    from xrealign.train.average_command import average_command
     from xrealign.train.supervised_command import supervised_train_command
     from xrealign.train.tune_command import tune_command
     from xrealign.transform_command import transform_command
 
     align_app.command("train-supervised", no_args_is_help=True)(supervised_train_command)
     align_app.command("tune", no_args_is_help=True)(tune_command)
+    app.command("average", no_args_is_help=True)(average_command)
     app.command("evaluate", no_args_is_help=True)(evaluate_command)
     app.command("select")(select_command)
     app.command("distances")(distances_command)

@@ -53,6 +53,7 @@ def make_realign(
     for name in HEAD_FILES:
         if (encoder.folder / name).is_file():
             link_or_copy(encoder.folder / name, out / name)
+    _keep_adapter(work, out)
     return facts | {"parameters": sum(1 for _ in encoder.model.parameters())}
 
 
@@ -65,6 +66,7 @@ def make_finetune(config: Config, task: Path, encoder_folder: Path | None, out: 
     settings = FinetuneSettings(**config.finetune.model_dump())
     head, facts = finetune(encoder, labelled, settings, work, config.seed)
     _save_model(encoder, head, labelled, out)
+    _keep_adapter(work, out)
     return facts
 
 
@@ -93,7 +95,17 @@ def make_joint(
         control=control,
     )
     _save_model(encoder, head, labelled, out)
+    _keep_adapter(work, out)
     return facts | {"parameters": sum(1 for _ in encoder.model.parameters())}
+
+
+def _keep_adapter(work: Path, out: Path) -> None:
+    """The adapters that were merged at the end, for `xrealign average --adapters`."""
+    from xrealign.model.folder import link_or_copy
+    from xrealign.train.adapters import ADAPTER
+
+    if (work / ADAPTER).is_file():
+        link_or_copy(work / ADAPTER, out / ADAPTER)
 
 
 def _masked_scores(config: Config, encoder: Any) -> Any:

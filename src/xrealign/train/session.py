@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from xrealign.errors import ConfigError
 from xrealign.model.encoder import Encoder, embeddings_name
 from xrealign.model.layers import trainable_names, unfreezing
+from xrealign.train.adapters import save_adapter
 from xrealign.train.compaction import compact_embeddings, expand_embeddings
 from xrealign.train.guards import Row
 from xrealign.train.loop import Objective, Phase, run_phase, unused_row_factor
@@ -118,7 +119,8 @@ def train_phase(
     precision: str,
     lora: LoraSettings | Mapping[Kind, LoraSettings] | None = None,
 ) -> Trained:
-    """Trains ``encoder`` in place; going on from checkpoints in ``folder``.
+    """Trains ``encoder`` in place; going on from checkpoints in ``folder``, where adapters are kept, too, when they are
+    merged.
 
     Args:
         sides: at least those that ``spec`` gives a weight.
@@ -157,6 +159,7 @@ def train_phase(
     phase = replace(phase, watch=watch)
     history = run_phase(model, phase, folder, seed, precision)
     if adapters is not None:
+        save_adapter(encoder, folder)
         merge_adapters(adapters)
     moved, moves = moved_parameters(encoder.model, before), drift(encoder.model, before)
     if compact:
