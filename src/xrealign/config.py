@@ -209,7 +209,8 @@ def _semantic_problems(raw: dict[str, Any], path: Path, text: str, places: dict[
         return place if place in places.values() else f"{place} = {_shown(value)}"
 
     lists = [("select", key) for key in ("candidates", "languages", "targets", "require", "exclude")]
-    by_language = [("corpus", "files"), ("align", "dictionaries"), ("task", "tests")]
+    by_language = [("corpus", "files"), ("align", "dictionaries"), ("task", "tests"), ("task", "shots")]
+    by_language += [("project", "labelled")]
     problems = []
     candidates, k = get("select", "candidates"), get("select", "k", 10)
     if isinstance(candidates, list) and isinstance(k, int) and k > len(candidates):
@@ -304,8 +305,10 @@ def _with_paths(config: Config, base: Path) -> Config:
                     "train": task.train and str(base / task.train),
                     "dev": task.dev and str(base / task.dev),
                     "tests": moved(task.tests),
+                    "shots": moved(task.shots),
                 }
             ),
+            "project": config.project.model_copy(update={"labelled": moved(config.project.labelled)}),
         }
     )
 

@@ -20,7 +20,9 @@ def _language(text: str) -> str:
 LanguageTag = Annotated[str, AfterValidator(_language)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Percentile = Annotated[float, Field(ge=0, lt=100)]
-VERBS = ("select", "corpus", "align", "task", "realign", "finetune", "evaluate", "measure", "report")
+VERBS = (
+    "select", "corpus", "align", "task", "project", "shots", "realign", "finetune", "evaluate", "measure", "report",
+)  # fmt: skip
 BUILTIN_TASKS = ("intents", "intents-slots", "sib200", "ud-pos", "uner", "americasnli")
 STRATEGIES = ("none", "before", "during", "after", "before+during", "alternating")
 Objective = Literal[
@@ -301,6 +303,24 @@ class TaskTable(_Table):
     """Test examples of a language at most."""
     targets: list[LanguageTag] | None = None
     """Languages to test; without it all that the task has."""
+    shots: dict[LanguageTag, str] | None = None
+    """Labelled examples of target languages, by language: a further method, ``few-shot``, learns from them too, and is
+    reported apart. No other method sees them."""
+    few_shot: Annotated[int, Field(ge=1)] | None = None
+    """Of each file of ``shots`` at most so many examples."""
+
+
+class ProjectTable(_Table):
+    """Translate-train by label projection: labels of the source side of the parallel text, carried over its links."""
+
+    train: Literal["none", "alone", "mixed"] = "none"
+    """``alone`` or ``mixed`` with the task's own training set: a further method, ``projected``, learns from sentences
+    of the subset's languages with labels carried over. For tagged words, entities and slots."""
+    labelled: dict[LanguageTag, str] | None = None
+    """The source side of ``corpus.files`` with labels, in the task's own format, sentence by sentence; without it the
+    fine-tuned baseline labels it."""
+    coverage: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Least share of a sentence's words that must be linked, else it is left out."""
 
 
 class EvaluateTable(_Table):
@@ -345,6 +365,7 @@ class Config(_Table):
     realign: RealignTable = RealignTable()
     task: TaskTable = TaskTable()
     finetune: FinetuneTable = FinetuneTable()
+    project: ProjectTable = ProjectTable()
     evaluate: EvaluateTable = EvaluateTable()
     measure: MeasureTable = MeasureTable()
     report: ReportTable = ReportTable()

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from xrealign import collecting, stages, training
+from xrealign import collecting, projecting, stages, training
 from xrealign.config import Config
 from xrealign.linking import make_align
 from xrealign.plan_checks import check_settings
@@ -19,6 +19,7 @@ from xrealign.segment import word_rules
 from xrealign.store import Stage, file_digest
 
 BASELINE, CONTROL, REALIGNED = "baseline", "control", "realigned"
+PROJECTED, FEW_SHOT = "projected", "few-shot"
 
 
 @dataclass(frozen=True)
@@ -92,22 +93,47 @@ def make_plan(config: Config, needs_task: bool = True) -> Plan:
         {**text, "select": select, **(encoder if _by_similarity(config) else {})},
         lambda out, work: collecting.make_corpus(config, plan.folder("select"), out),
     )
-    align = add(
-        "align",
-        {"source": config.source, "align": _without(dump["align"], "dictionaries"), "held": config.corpus.held_out}
-        | {"words": word_rules()}
-        | attention,
-        {**encoder, **text, "corpus": corpus},
-        lambda out, work: make_align(config, plan.folder("corpus"), out, work),
-    )
+
+    def add_align(key: str, chosen: Config) -> str:
+        table = _without(chosen.align.model_dump(), "dictionaries")
+        return add(
+            key,
+            {"source": config.source, "align": table, "held": config.corpus.held_out, "words": word_rules()}
+            | attention,
+            {**encoder, **text, "corpus": corpus},
+            lambda out, work: make_align(chosen, plan.folder("corpus"), out, work),
+        )
+
+    align = add_align("align", config)
     task = add(
         "task",
-        {**shared, "task": _without(dump["task"], "train", "dev", "tests", "loader")},
+        {**shared, "task": _without(dump["task"], "train", "dev", "tests", "loader", "shots", "few_shot")},
         _task_digests(config) if needs_task else {},
         lambda out, work: stages.make_task(config, out),
     )
     for method in _methods(config):
         _add_training(plan, method, add, {**encoder, "align": align, "task": task}, dump)
+    if config.project.train != "none":
+        links = add_align(f"align {PROJECTED}", projecting.unfiltered(config))
+        labels = _digests("labelled", config.project.labelled)
+        tagger = {} if labels else {"model": plan.stages[f"finetune {BASELINE}"].fingerprint}
+        reading: dict[str, Any] = {"length": [config.finetune.max_length, config.finetune.stride]} | attention
+        reading["constrained"] = config.evaluate.constrained
+        projected = add(
+            "project",
+            {"source": config.source, "project": _without(dump["project"], "labelled")} | ({} if labels else reading),
+            {"align": links, "task": task, **labels, **tagger},
+            partial(_project, plan),
+        )
+        _add_finetune(plan, PROJECTED, add, "project", {**encoder, "task": projected})
+    if config.task.shots:
+        few = add(
+            "shots",
+            {**shared, "few_shot": config.task.few_shot},
+            {"task": task, **_digests("shots", config.task.shots)},
+            lambda out, work: projecting.make_shots(config, plan.folder("task"), out),
+        )
+        _add_finetune(plan, FEW_SHOT, add, "shots", {**encoder, "task": few})
     for method, model in plan.models.items():
         own = dump["evaluate"] if method == BASELINE else _without(dump["evaluate"], "transforms", "pairs")
         baseline = {"corpus": _corpus(dump["corpus"])} if method == BASELINE and config.evaluate.transforms else {}
@@ -178,6 +204,20 @@ def _add_training(
         plan.encoders[method] = last
 
 
+def _add_finetune(plan: Plan, method: str, add: Callable[..., str], task: str, inputs: dict[str, str]) -> None:
+    """Fine-tuning of the encoder as it came on the task of another stage."""
+    config = plan.config
+    settings = {"seed": config.seed, "attention": config.encoder.attention, "finetune": config.finetune.model_dump()}
+    key = f"finetune {method}"
+    add(
+        key,
+        settings,
+        inputs,
+        lambda out, work: training.make_finetune(config, plan.folder(task), None, out, work),
+    )
+    plan.models[method] = key
+
+
 _OF_STRATEGIES = ("strategy", "preset", "weight", "every", "control", "gather")  # not read by realignment alone
 
 
@@ -201,6 +241,11 @@ def _finetune(plan: Plan, before: str | None, out: Path, work: Path) -> stages.F
 def _joint(plan: Plan, before: str | None, control: bool, out: Path, work: Path) -> stages.Facts:
     align, task = plan.folder("align"), plan.folder("task")
     return training.make_joint(plan.config, align, task, _folder(plan, before), out, work, control)
+
+
+def _project(plan: Plan, out: Path, _work: Path) -> stages.Facts:
+    links, task, model = (plan.folder(key) for key in (f"align {PROJECTED}", "task", f"finetune {BASELINE}"))
+    return projecting.make_project(plan.config, links, task, model, out)
 
 
 def _folder(plan: Plan, key: str | None) -> Path | None:
@@ -256,14 +301,18 @@ def _text_digests(config: Config, embedded_only: bool = False) -> dict[str, str]
     digests = {"embedded": file_digest(DATA / "embedded.json")}
     if embedded_only:
         return digests
-    scores = config.corpus.filter and config.corpus.filter.scores
+    scores = config.corpus.filter.scores if config.corpus.filter is not None else None
     for table, files in (
         ("corpus", config.corpus.files),
         ("scores", scores),
         ("dictionary", config.align.dictionaries),
     ):
-        digests |= {f"{table} {language}": file_digest(Path(file)) for language, file in sorted((files or {}).items())}
+        digests |= _digests(table, files)
     return digests
+
+
+def _digests(what: str, files: dict[str, str] | None) -> dict[str, str]:
+    return {f"{what} {language}": file_digest(Path(file)) for language, file in sorted((files or {}).items())}
 
 
 def _task_digests(config: Config) -> dict[str, str]:

@@ -12,6 +12,7 @@ from xrealign.config import Config
 from xrealign.errors import ConfigError
 from xrealign.language import parse_language
 from xrealign.presets import encoder_shape
+from xrealign.projecting import project_problems
 from xrealign.training import realign_settings
 
 
@@ -25,7 +26,7 @@ def check_settings(config: Config) -> None:
     from xrealign.train.loop import choose_precision
 
     blocks = encoder_shape(config).blocks
-    problems = _select_problems(config) + _realign_problems(config, blocks)
+    problems = _select_problems(config) + _realign_problems(config, blocks) + project_problems(config)
     for key, layer in (
         ("align.layer", config.align.layer if config.align.aligner in EMBEDDING else 0),
         ("measure.layer", config.measure.layer),

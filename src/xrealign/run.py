@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -152,6 +153,16 @@ def summary(key: str, manifest: dict[str, Any]) -> str:
         tests = len(facts["test"])
         names = " and ".join(f"{facts[what]} {what}" for what in ("labels", "tags") if facts[what])
         return f"{facts['train']:,} training examples{f' with {names}' if names else ''}, tests in {tests} languages"
+    if verb == "project":
+        return (
+            f"{sum(facts['examples'].values()):,} of {facts['sentences']:,} sentences in {len(facts['examples'])} "
+            f"languages have labels of {facts['labelled_by']}, {facts['words_without_tag']:,} of {facts['words']:,} "
+            f"words none{_left_out(facts)}"
+        )
+    if verb == "shots":
+        shots = ", ".join(f"{count} in {tag}" for tag, count in facts["shots"].items())
+        told = f"labelled target examples for few-shot alone, {facts['times']} times each: {shots}"
+        return told + _left_out(facts)
     if verb in ("realign", "finetune"):
         return _training_summary(facts)
     if verb == "evaluate":
@@ -163,6 +174,12 @@ def summary(key: str, manifest: dict[str, Any]) -> str:
         )
     means = ", ".join(f"{name} {_percent(mean)}" for name, mean in facts["means"].items())
     return f"{means} ({facts['texts']:,} texts in {facts['languages']} languages, layer {facts['layer']})"
+
+
+def _left_out(facts: dict[str, Any]) -> str:
+    """Of all languages together, by reason."""
+    reasons = sum(map(Counter, facts["left_out"].values()), Counter[str]())
+    return "".join(f", {count:,} left out: {reason}" for reason, count in reasons.items())
 
 
 _NO_LOSSES = ("step", "rate", "skipped", "parts", "watch", "watch at start", "warnings", "stopped")

@@ -13,7 +13,7 @@ from typing import Any
 from xrealign._version import __version__
 from xrealign.config import Config, to_toml
 from xrealign.language import parse_language
-from xrealign.plan import BASELINE, CONTROL, REALIGNED, Plan
+from xrealign.plan import BASELINE, CONTROL, FEW_SHOT, REALIGNED, Plan
 from xrealign.pretraining import seen_isos
 from xrealign.report.context import DataSource, ReportContext
 from xrealign.report.items import FILE, read_items, write_items
@@ -63,9 +63,12 @@ def gather_scores(plan: Plan) -> tuple[list[Score], Items]:
     scores: list[Score] = []
     items: Items = {}
     for method in plan.methods:
-        for verb in ("evaluate", "measure"):
-            found = read_scores(plan.folder(f"{verb} {method}"))
-            scores += [dataclasses.replace(score, run=plan.config.name) for score in found]
+        for key in (f"evaluate {method}", f"measure {method}"):
+            if key in plan.stages:
+                found = read_scores(plan.folder(key))
+                scores += [dataclasses.replace(score, run=plan.config.name, task=_task(score)) for score in found]
+        if method == FEW_SHOT:  # of another task, as its scores are
+            continue
         table = pq.read_table(plan.folder(f"evaluate {method}") / "items.parquet").to_pandas()
         scored = {(score.method, score.language) for score in scores}
         for name in (column.removesuffix(PARTS) for column in table.columns if column.endswith(PARTS)):
@@ -75,8 +78,13 @@ def gather_scores(plan: Plan) -> tuple[list[Score], Items]:
     return scores, items
 
 
+def _task(score: Score) -> str:
+    """The task's name; one of its own where target labels were seen, so that nothing averages both."""
+    return f"{score.task}, {FEW_SHOT}" if score.method == FEW_SHOT else score.task
+
+
 def language_groups(plan: Plan) -> dict[str, list[str]]:
-    """Tags of the languages scored, by group: source, in the subset, not in it, unseen in pre-training."""
+    """Tags of the languages scored, by group: source, in the subset, not in it, seen and unseen."""
     source = plan.config.source
     subset = {language.tag for language in read_subset(plan.folder("select"))}
     tags = sorted(read_manifest(plan.folder("task"))["facts"]["test"])
@@ -212,5 +220,11 @@ def _warnings(plan: Plan, facts: dict[str, Any]) -> list[str]:
                 warnings.append(f"{cut} words of the parallel text were cut off at realign.max_length.")
             warnings += [f"{verb} {method}: {line}." for line in told.get("warnings", ())]
     if REALIGNED in plan.methods and CONTROL not in plan.methods:
+    if FEW_SHOT in plan.methods:
+        seen = ", ".join(f"{count} in {tag}" for tag, count in facts["shots"]["facts"]["shots"].items())
+        warnings.append(
+            f"few-shot has seen labelled examples of languages that are tested ({seen}); it is not zero-shot, and its "
+            f"scores stand apart, as task '{plan.config.task.name}, {FEW_SHOT}'."
+        )
         warnings.append("realign.control = false: a gain may have nothing to do with parallel data.")
     return warnings

@@ -17,6 +17,8 @@ METHODS: dict[str, str] = {
     "centred": "the baseline with each language's mean vector subtracted, no training",
     "control": "the same realignment steps on source sentences paired with themselves, no parallel data",
     REALIGNED: "realigned on parallel text",
+    "projected": "the encoder as it came, fine-tuned on labels carried over to parallel text (translate-train)",
+    "few-shot": "the encoder as it came, fine-tuned on the source language and a few labelled target examples",
 }
 AGAINST: dict[str, str] = {
     "centred": "centring without training",
