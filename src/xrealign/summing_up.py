@@ -134,6 +134,7 @@ def report_context(plan: Plan) -> ReportContext:
         "data": _data(config),
         "warnings": _warnings(plan, facts),
         "seconds": {key: manifest["seconds"] for key, manifest in facts.items()},
+        "kinds": {config.task.name: facts["task"]["facts"]["kind"]},
         "disk": {key: _bytes(plan.folder(key)) for key in plan.stages},
         **({"resources": read_classes(config.report.resources)} if config.report.resources else {}),
         "versions": {"xrealign": __version__, **{name: metadata.version(name) for name in VERSIONS}},
@@ -219,12 +220,12 @@ def _warnings(plan: Plan, facts: dict[str, Any]) -> list[str]:
             if cut and method == REALIGNED:
                 warnings.append(f"{cut} words of the parallel text were cut off at realign.max_length.")
             warnings += [f"{verb} {method}: {line}." for line in told.get("warnings", ())]
-    if REALIGNED in plan.methods and CONTROL not in plan.methods:
     if FEW_SHOT in plan.methods:
         seen = ", ".join(f"{count} in {tag}" for tag, count in facts["shots"]["facts"]["shots"].items())
         warnings.append(
             f"few-shot has seen labelled examples of languages that are tested ({seen}); it is not zero-shot, and its "
             f"scores stand apart, as task '{plan.config.task.name}, {FEW_SHOT}'."
         )
+    if REALIGNED in plan.methods and CONTROL not in plan.methods:
         warnings.append("realign.control = false: a gain may have nothing to do with parallel data.")
     return warnings

@@ -204,7 +204,7 @@ def _wandb(record: Record, store: Path) -> str:
             project=os.environ.get("WANDB_PROJECT", PROJECT),
             name=record.run,
             dir=str(store),
-            mode=mode,  # type: ignore[arg-type]
+            mode=mode,
             config=dict(record.settings),
             settings=wandb.Settings(silent=True, console="off", disable_git=True, disable_code=True),
         )

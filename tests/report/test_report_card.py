@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -34,6 +35,27 @@ def test_the_hub_reads_the_front_matter(run: Sample, summary: Summary) -> None:
     assert card.base_model == data["base_model"]
     _, results = model_index_to_eval_results(data["model-index"])  # type: ignore[arg-type]
     assert results[0].metric_value == pytest.approx(summary.targets.scores.values["realigned"], abs=1e-6)
+
+
+def test_the_model_index_holds_every_task(run: Sample) -> None:
+    """One result for each task, with a metric for each of its metrics, read by the hub's own code."""
+    tagging = [
+        replace(one, task='pos: "tags"', value=one.value / 2)
+        for one in run.scores
+        if one.task == "intents" and one.metric == "accuracy"
+    ]
+    context = run.context | {"kinds": {'pos: "tags"': "pos", "intents": "class"}}
+    card = model_card(context, [*run.scores, *tagging], run.groups, run.items)  # type: ignore[arg-type]
+    _, results = model_index_to_eval_results(front_matter(card)["model-index"])  # type: ignore[arg-type]
+    found = {(one.task_type, one.dataset_name, one.metric_type): one.metric_value for one in results}
+    accuracy = found["text-classification", "intents", "accuracy"]
+    assert set(found) == {
+        ("text-classification", "intents", "accuracy"),
+        ("text-classification", "intents", "macro_f1"),
+        ("token-classification", 'pos: "tags"', "accuracy"),
+    }
+    assert found["token-classification", 'pos: "tags"', "accuracy"] == pytest.approx(accuracy / 2, abs=1e-6)
+    assert 'pos: "tags": accuracy by group' in card
 
 
 def test_the_card_says_what_it_must(run: Sample) -> None:

@@ -5,16 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from xrealign.report.context import METHODS, Groups, ReportContext, check_context, language_of
+from xrealign.report.context import METHODS, REALIGNED, Groups, ReportContext, check_context, language_of
 from xrealign.report.format import code_span, counted, duration, markdown, percent, plain, yaml_scalar
 from xrealign.report.measures import Measure, measure_summaries
 from xrealign.report.stats import Items
-from xrealign.report.summary import Summary, summarise
+from xrealign.report.summary import Summary, further_summaries, summarise
 from xrealign.report.tables import group_table, measure_table, to_markdown
 from xrealign.report.verdict import HONEST, headline, seed_note, summary_warnings
 from xrealign.types import Score
 
 TAGS = ("xrealign", "multilingual", "cross-lingual-transfer", "realignment")
+# Kinds of tasks → the hub's names of tasks.
+HUB_TASKS = {
+    "class": "text-classification",
+    "pair": "text-classification",
+    "pos": "token-classification",
+    "ner": "token-classification",
+    "slots": "token-classification",
+    "qa": "question-answering",
+}
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -29,17 +38,18 @@ def model_card(context: ReportContext, scores: Sequence[Score], groups: Groups, 
     check_context(context)
     tasks = any(not score.variant for score in scores)
     summary = summarise(scores, groups, context, items) if tasks else None
+    others = further_summaries(scores, groups, context, items, summary) if summary else []
     measures = measure_summaries(scores, groups, context)
     base = plain(context.get("base_model", "")) or plain(context.get("encoder", "")) or "an encoder"
     parts = [
-        _front_matter(context, summary),
+        _front_matter(context, [summary, *others] if summary else []),
         f"# {markdown(base)}, realigned\n",
         f"A multilingual encoder made from {code_span(base)} by realignment: its vectors of words or sentences that "
         "translate each other were pulled together, so that a model fine-tuned in one language works better in "
         "others. It has the vocabulary and the interface of the encoder it was made from.\n",
         _loading(),
         _languages(context),
-        _results(summary, measures),
+        _results(summary, others, measures),
         _settings(context),
         _data(context),
         _limits(context, summary),
@@ -47,7 +57,7 @@ def model_card(context: ReportContext, scores: Sequence[Score], groups: Groups, 
     return "\n".join(part for part in parts if part)
 
 
-def _front_matter(context: ReportContext, summary: Summary | None) -> str:
+def _front_matter(context: ReportContext, summaries: Sequence[Summary]) -> str:
     lines = ["---", "library_name: transformers", "pipeline_tag: feature-extraction"]
     tags = [context.get("source", ""), *(tag for tag, _ in context.get("subset", ()))]
     codes = list(dict.fromkeys(language_of(tag, context).iso for tag in tags if tag))
@@ -58,8 +68,7 @@ def _front_matter(context: ReportContext, summary: Summary | None) -> str:
     if _HUB_NAME.fullmatch(base):
         lines.append(f"base_model: {yaml_scalar(base)}")
     lines += _yaml_list("tags", TAGS)
-    if summary is not None:
-        lines += _model_index(context, summary)
+    lines += _model_index(context, summaries)
     return "\n".join([*lines, "---", ""])
 
 
@@ -67,26 +76,27 @@ def _yaml_list(key: str, values: Sequence[str]) -> list[str]:
     return [f"{key}:", *(f"- {yaml_scalar(value)}" for value in values)] if values else []
 
 
-def _model_index(context: ReportContext, summary: Summary) -> list[str]:
-    """The hub's record of results: the mean over the target languages of the classifier fine-tuned from this."""
-    value = summary.targets.scores.values.get("realigned")
-    if value is None:
+def _model_index(context: ReportContext, summaries: Sequence[Summary]) -> list[str]:
+    """The hub's record of results: for each task the means over the target languages of what was made from this."""
+    by_task: dict[str, list[Summary]] = {}
+    for summary in summaries:
+        if REALIGNED in summary.targets.scores.values:
+            by_task.setdefault(summary.task, []).append(summary)
+    if not by_task:
         return []
-    shown = f"zero-shot, mean of {counted(len(summary.targets.languages), 'target language')}"
-    return [
-        "model-index:",
-        f"- name: {yaml_scalar(context.get('run', '') or 'realigned encoder')}",
-        "  results:",
-        "  - task:",
-        '      type: "text-classification"',
-        "    dataset:",
-        f"      name: {yaml_scalar(summary.task)}",
-        f"      type: {yaml_scalar(summary.task)}",
-        "    metrics:",
-        f"    - type: {yaml_scalar(summary.metric)}",
-        f"      name: {yaml_scalar(f'{summary.metric}, {shown}')}",
-        f"      value: {yaml_scalar(round(value, 6))}",
-    ]
+    lines = ["model-index:", f"- name: {yaml_scalar(context.get('run', '') or 'realigned encoder')}", "  results:"]
+    for task, found in by_task.items():
+        kind = HUB_TASKS.get(context.get("kinds", {}).get(task, ""), "text-classification")
+        lines += ["  - task:", f"      type: {yaml_scalar(kind)}", "    dataset:"]
+        lines += [f"      name: {yaml_scalar(task)}", f"      type: {yaml_scalar(task)}", "    metrics:"]
+        for summary in found:
+            shown = f"zero-shot, mean of {counted(len(summary.targets.languages), 'target language')}"
+            lines += [
+                f"    - type: {yaml_scalar(summary.metric)}",
+                f"      name: {yaml_scalar(f'{summary.metric}, {shown}')}",
+                f"      value: {yaml_scalar(round(summary.targets.scores.values[REALIGNED], 6))}",
+            ]
+    return lines
 
 
 def _loading() -> str:
@@ -116,7 +126,7 @@ def _languages(context: ReportContext) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _results(summary: Summary | None, measures: Sequence[Measure]) -> str:
+def _results(summary: Summary | None, others: Sequence[Summary], measures: Sequence[Measure]) -> str:
     lines = ["## Results\n"]
     if summary is None:
         lines.append("This encoder was not evaluated on a task.\n")
@@ -127,6 +137,10 @@ def _results(summary: Summary | None, measures: Sequence[Measure]) -> str:
         lines.append(to_markdown(table))
         lines += [f"- **{markdown(method)}**: {METHODS.get(method, 'another method')}" for method in summary.methods]
         lines.append("")
+        for other in others:
+            if other.task != summary.task:
+                table = group_table(other)
+                lines += [f"{markdown(table.title)}, in percent:\n", to_markdown(table)]
     for measure in measures:
         table = measure_table(measure)
         lines += [f"{markdown(table.title)}, in percent; raw, and with language means subtracted (centred):\n"]

@@ -192,6 +192,18 @@ def summarise(
     )
 
 
+def further_summaries(
+    scores: Sequence[Score], groups: Groups, context: ReportContext, items: Items | None, first: Summary
+) -> list[Summary]:
+    """The same of every other task and metric among the scores; ``items`` are of ``first``'s task."""
+    pairs = dict.fromkeys((score.task, score.metric) for score in scores if not score.variant)
+    return [
+        summarise(scores, groups, context, items if task == first.task else None, task, metric)
+        for task, metric in pairs
+        if (task, metric) != (first.task, first.metric)
+    ]
+
+
 def complete_groups(groups: Groups, tags: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
     """The groups, each language once in each, and a last group for scored languages that are in none."""
     named = {name: tuple(dict.fromkeys(members)) for name, members in groups.items()}

@@ -14,7 +14,7 @@ from xrealign.report.html import html_page
 from xrealign.report.measures import Measure, measure_summaries
 from xrealign.report.scores import check_scores, write_scores
 from xrealign.report.stats import Items
-from xrealign.report.summary import Summary, summarise
+from xrealign.report.summary import Summary, further_summaries, summarise
 from xrealign.report.tables import group_table, language_table, measure_table, to_markdown
 from xrealign.report.terminal import print_summary
 from xrealign.report.verdict import HONEST, headline, seed_note, summary_warnings
@@ -86,11 +86,6 @@ def _gather(
     check_context(context)
     check_scores(scores)
     summary = summarise(scores, groups, context, items)
-    pairs = dict.fromkeys((score.task, score.metric) for score in scores if not score.variant)
-    others = [
-        summarise(scores, groups, context, items if task == summary.task else None, task, metric)
-        for task, metric in pairs
-        if (task, metric) != (summary.task, summary.metric)
-    ]
+    others = further_summaries(scores, groups, context, items, summary)
     warnings = [*context.get("warnings", ()), *summary_warnings(summary)]
     return summary, others, measure_summaries(scores, groups, context), warnings
