@@ -70,7 +70,7 @@ def raw_conll(
     widths = Counter(len(cells) for block in blocks for _, cells in block)
     if not widths:
         raise DataError("no sentences in this file; expected a word and its tag on each line", path)
-    width = max(widths, key=lambda width: (widths[width], width))
+    width = max(widths, key=lambda width: (widths[width], width > 1))
     _refuse_one_column(path, blocks, width)
     header = _header(blocks[0][0][1], columns)
     if header:
