@@ -183,6 +183,12 @@ def test_missing_languages_and_seeds_are_told() -> None:
     assert list(turkish.changes["realigned"]) == ["baseline", "centred"]
 
 
+@pytest.mark.parametrize(("seeds", "told"), [(2, True), (3, True), (4, False)])
+def test_few_seeds_are_told(seeds: int, told: bool) -> None:
+    found = compare_scores([score for score in scores() if score.seed in SEEDS[:seeds]])
+    assert any("say little of how seeds vary" in note for note in found.notes) == told
+
+
 def test_several_models_and_tasks_have_a_table_each() -> None:
     both = [*scores(model="A"), *scores(model="B", task="ner", metric="f1")]
     found = compare_scores(both, metrics={"ner": "f1"})

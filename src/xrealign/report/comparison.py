@@ -38,6 +38,7 @@ __all__ = [
 
 ALL = "all target languages"
 SOURCE = "eng_Latn"
+FEWEST_SEEDS = 4
 
 # (model, task, method, language) → correct or not (or a share) per test sentence, in one order for all methods.
 Items = Mapping[tuple[str, str, str, str], ArrayLike | Shares]
@@ -276,7 +277,12 @@ def _notes(table: TaskComparison, cube: _Cube, baseline: str) -> list[str]:
     notes = []
     if len(table.seeds) == 1:
         notes.append("one seed: how far another seed would move these numbers is not covered")
-    elif np.isnan(cube.values).all(axis=2).any():
+    elif len(table.seeds) < FEWEST_SEEDS:
+        notes.append(
+            f"{len(table.seeds)} seeds say little of how seeds vary; 95 % intervals hold the truth less often, about "
+            "nine times in ten"
+        )
+    if len(table.seeds) > 1 and np.isnan(cube.values).all(axis=2).any():
         notes.append("not every method was run with every seed; pairs are made of the seeds in common")
     left = table.targets.left_out
     if left:

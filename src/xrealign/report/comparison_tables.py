@@ -90,6 +90,9 @@ def _records(table: TaskComparison, row: GroupLine | LanguageLine, names: Record
             record |= {"reference": reference, **_change(change)}
             first = reference == next(iter(table.references[method]), None)
             record |= _counts(counts.get(method) if first else None)
+            whole = isinstance(row, GroupLine) and row.kind == "all" and bool(reference)
+            order = order_of(scored, row.scores[reference]) if whole else None
+            record |= {"aso_epsilon": order.epsilon if order else None}
             record |= {"verdict": verdicts.get(method, "") if first else ""}
             found.append(record)
     return found

@@ -66,7 +66,8 @@ def hierarchical_bootstrap(
     replicates, whose shape is kept, are spread about the mean to the standard error from the variance components of
     the crossed design (Searle, Casella & McCulloch 1992, §4.3; where languages are drawn they carry their sentences'
     noise), times t over z for the few degrees of freedom (the expanded percentile interval of Hesterberg 2015,
-    §5.3).
+    §5.3). With two or three seeds that matter the variance of seeds is hardly known: 95 % intervals then hold the
+    truth in 88 to 93 of 100 simulated cases (`tests/report/test_hierarchical.py`).
 
     Raises:
         ValueError: no values, unknown levels, languages with different numbers of seeds, or no level to draw.
