@@ -17,6 +17,8 @@ import numpy as np
 from xrealign.language import parse_languages
 from xrealign.report.comparison import compare_scores
 from xrealign.report.comparison_tables import FORMATS, write_comparison
+from xrealign.report.figures import comparison_figures
+from xrealign.report.page_compare import comparison_page
 from xrealign.report.pivot import pivot
 from xrealign.report.pivot_formats import write_pivot
 from xrealign.report.scores import read_scores, write_scores
@@ -65,6 +67,10 @@ def main() -> None:
     comparison = compare_scores(scores, groups=groups)
     for form in FORMATS:
         total += best(f"write {form}", lambda form=form: write_comparison(comparison, form))
+    total += best("write html", lambda: comparison_page(comparison))
+    print(f"{'':<24} {len(comparison_page(comparison).encode()) / 1e6:7.3f} MB")
+    with tempfile.TemporaryDirectory() as folder:
+        total += best("draw png, svg, pdf", lambda: comparison_figures(comparison, folder), 2)
     total += best("pivot", lambda: write_pivot(pivot(scores, ["method"], ["task"], baseline="baseline"), "csv"))
     print(f"{'all, first calls':<24} {total:7.3f} s")
 

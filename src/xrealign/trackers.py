@@ -214,6 +214,7 @@ def _wandb(record: Record, store: Path) -> str:
                 run.log({f"{name}/step": step} | {f"{name}/{key}": value for key, value in values.items()})
         run.summary.update(dict(record.results))
         run.finish()
+        wandb.teardown()  # what is told is on disk when this returns, not when the process ends
     except Error as error:
         raise ArtifactError(f"wandb: {error}") from None
     return f"{mode}, {store / 'wandb'}" + ("   (wandb sync to upload)" if mode == "offline" else "")
@@ -231,6 +232,7 @@ def _trackio(record: Record, store: Path) -> str:
             resume="never",
             embed=False,
             auto_log_gpu=False,
+            auto_log_cpu=False,
         )
         for name, rows in _by_stage(record).items():
             for step, values in rows.items():
