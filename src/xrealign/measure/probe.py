@@ -15,6 +15,7 @@ from xrealign.errors import DataError
 
 Array = np.ndarray[Any, Any]
 FOLDS = 5
+TIE = 1e-9
 
 
 def fit_logistic(x: Array, y: Array, classes: int, penalty: float = 1.0) -> tuple[Array, Array]:
@@ -43,7 +44,9 @@ def fit_logistic(x: Array, y: Array, classes: int, penalty: float = 1.0) -> tupl
 
 
 def language_hits(by_language: Mapping[str, Array], centre: bool = False, folds: int = FOLDS, seed: int = 0) -> Array:
-    """Whether a probe names the language of each vector, cross-validated. *Shape:* (N_l, D) each → (ΣN_l,) bool
+    """Whether a probe names the language of each vector, cross-validated. *Shape:* (N_l, D) each → (ΣN_l,), 0 or 1
+
+    Where t languages tie for the highest score, the true one among them, it is 1/t.
 
     The mean is the probe's accuracy, to be held against the largest language's share (`majority`). A fold holds the
     same sentence numbers of all languages, so that no translation of a test sentence was trained on. Columns are
@@ -51,7 +54,8 @@ def language_hits(by_language: Mapping[str, Array], centre: bool = False, folds:
 
     Args:
         centre: subtract each language's mean over the training part first, from test vectors too (by their true
-            language): what is left to a linear probe after language-mean centring.
+            language). Nothing is left to a linear probe then: with all means at zero, weights of zero are the best
+            there are, and accuracy is that of the largest language. So this shows how it would look, no more.
 
     Raises:
         DataError: fewer than two languages, or one with fewer sentences than folds.
@@ -66,7 +70,7 @@ def language_hits(by_language: Mapping[str, Array], centre: bool = False, folds:
     y = np.repeat(np.arange(len(names)), [len(by_language[name]) for name in names])
     number = np.concatenate([np.arange(len(by_language[name])) for name in names])
     fold = (np.random.default_rng([seed, 0xF01D]).permutation(int(number.max()) + 1) % folds)[number]
-    hits = np.zeros(len(y), dtype=bool)
+    hits = np.zeros(len(y))
     for held in range(folds):
         train = fold != held
         moved = x - np.stack([x[train & (y == c)].mean(axis=0) for c in range(len(names))])[y] if centre else x
@@ -74,7 +78,8 @@ def language_hits(by_language: Mapping[str, Array], centre: bool = False, folds:
         scaled = np.divide(moved - mean, scale, out=np.zeros_like(moved), where=scale > 0)
         weights, bias = fit_logistic(scaled[train], y[train], len(names))
         scores = scaled[~train] @ weights + bias
-        hits[~train] = scores.argmax(axis=1) == y[~train]
+        first = scores >= scores.max(axis=1, keepdims=True) - TIE
+        hits[~train] = first[np.arange(len(first)), y[~train]] / first.sum(axis=1)
     return hits
 
 
