@@ -189,4 +189,4 @@ def test_links_made_are_those_of_the_aligner(tiny_encoder_folder, tmp_path, udhr
         linker.prepare(src, tgt)
         for ours, theirs in zip(links, linker.link(src, tgt).found, strict=True):
             assert ours.tolist() == theirs.links.tolist()
-        assert sum(len(found) for found in links) > 8
+        assert sum(len(found) for found in links) >= 8  # Chinese at blanks: one word a sentence
