@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from xrealign.language import Language
+from xrealign.language import Language, script_names
 from xrealign.report.changes import Change, Counts
 from xrealign.report.comparison import GroupLine, LanguageLine, Scored, TaskComparison, is_control
 from xrealign.report.context import CONTROLS, metric_name
@@ -186,7 +186,7 @@ def _entries(
 def _group_entries(table: TaskComparison, baseline: str) -> list[HeatEntry]:
     return [
         HeatEntry(
-            row.name,
+            script_names().get(row.name, row.name) if row.kind == "script" else row.name,
             counted(len(row.languages), "language"),
             "" if row.kind == "all" else row.kind,
             _mean(row.scores.get(baseline)),
