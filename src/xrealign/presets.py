@@ -107,9 +107,9 @@ def _of_the_name(config: Config, shape: Shape, blocks: int, problems: list[str])
             problems.append(
                 f"{key} = {toml_value(given)}: strategy = {name!r} means {toml_value(value)}; leave one of the two out"
             )
-    for field, value in named.how.items():
+    for field, setting in named.how.items():
         if field not in config.align.model_fields_set:
-            found[f"align.{field}"] = value
+            found[f"align.{field}"] = setting
     return found
 
 
