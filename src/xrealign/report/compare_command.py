@@ -63,9 +63,16 @@ def compare_command(
         items=joined.items,
     )
     if form == "html":
+        from xrealign.report.context import ReportContext
+        from xrealign.report.measures import measure_summaries
         from xrealign.report.page_compare import comparison_page
 
-        emit(comparison_page(comparison), output)
+        known = joined.contexts[0] if joined.contexts else ReportContext(source=joined.source)
+        measures = {
+            model: measure_summaries([s for s in joined.scores if s.model == model], joined.groups, known)
+            for model in dict.fromkeys(score.model for score in joined.scores)
+        }
+        emit(comparison_page(comparison, joined.contexts, measures), output)
     else:
         emit(write_comparison(comparison, form), output)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from xrealign.errors import ArtifactError, DataError, did_you_mean
 from xrealign.report.comparison import SOURCE, Items
-from xrealign.report.context import SOURCE_GROUP
+from xrealign.report.context import SOURCE_GROUP, ReportContext
 from xrealign.report.items import FILE as ITEMS
 from xrealign.report.items import read_items
 from xrealign.report.scores import read_scores
@@ -33,6 +33,7 @@ class ScoreSet:
         items: (task, method, language) → what each test sentence got.
         source: tag of the source language.
         settings: the configuration without name and seed, as text; runs that agree in it are seeds of one thing.
+        contexts: what is known of the runs besides (`xrealign.report.context.ReportContext`).
     """
 
     name: str
@@ -41,6 +42,7 @@ class ScoreSet:
     items: Mapping[tuple[str, str, str], Any] = field(default_factory=dict)
     source: str = SOURCE
     settings: str = ""
+    contexts: tuple[ReportContext, ...] = ()
 
     @property
     def seeds(self) -> frozenset[int]:
@@ -56,6 +58,7 @@ class Joined:
     items: Items
     groups: dict[str, list[str]]
     source: str
+    contexts: tuple[ReportContext, ...] = ()
 
 
 def read_score_sets(text: str, runs: Path) -> list[ScoreSet]:
@@ -93,7 +96,8 @@ def _run(folder: Path) -> ScoreSet:
     items: dict[tuple[str, str, str], Any] = {}
     if context.get("task") and (folder / ITEMS).is_file():
         items = {(context["task"], *key): found for key, found in read_items(folder / ITEMS).items()}
-    return ScoreSet(name, scores, groups, items, source, _settings(context.get("config", "")))
+    settings, contexts = _settings(context.get("config", "")), (context,) if context else ()
+    return ScoreSet(name, scores, groups, items, source, settings, contexts)
 
 
 def _settings(config: str) -> str:
@@ -165,7 +169,8 @@ def join_score_sets(sets: Sequence[ScoreSet], baseline: str) -> Joined:
             for (task, method, tag), found in one.items.items():
                 if method in named:
                     items[model, task, named[method], tag] = found
-    return Joined(_once(scores), items, _groups(sets), sets[0].source)
+    contexts = tuple(context for one in sets for context in one.contexts)
+    return Joined(_once(scores), items, _groups(sets), sets[0].source, contexts)
 
 
 def _over_seeds(sets: Sequence[ScoreSet]) -> list[ScoreSet]:
@@ -174,7 +179,8 @@ def _over_seeds(sets: Sequence[ScoreSet]) -> list[ScoreSet]:
     for one in sets:
         for place, other in enumerate(made):
             if one.settings and one.settings == other.settings and not one.seeds & other.seeds:
-                made[place] = replace(other, scores=[*other.scores, *one.scores], items={})
+                scores, contexts = [*other.scores, *one.scores], (*other.contexts, *one.contexts)
+                made[place] = replace(other, scores=scores, items={}, contexts=contexts)
                 break
         else:
             made.append(one)
