@@ -164,6 +164,28 @@ def test_a_training_keeps_its_adapter(tiny_encoder, tmp_path: Path) -> None:
         assert torch.allclose(p, ended[name], atol=1e-6, rtol=0), name
 
 
+def test_realignment_hands_its_adapter_out(tiny_encoder_folder, tmp_path: Path) -> None:
+    from xrealign.config import load_config
+    from xrealign.corpus.embedded import bitext, udhr_segments
+    from xrealign.language import parse_language
+    from xrealign.run import realign_only
+
+    pairs = bitext(udhr_segments(), parse_language("eng"), parse_language("swh")).pairs[:12]
+    (tmp_path / "swh.tsv").write_text("".join(f"{pair.src}\t{pair.tgt}\n" for pair in pairs), "utf-8")
+    (tmp_path / "c.toml").write_text(
+        f'name = "x"\nruns = "{tmp_path / "runs"}"\n[encoder]\nname = "{tiny_encoder_folder}"\n'
+        '[corpus.files]\nswh = "swh.tsv"\n[align]\nlayer = 2\n'
+        '[realign]\nadapter = "lora"\nsteps = 3\nbatch_size = 4\nlearning_rate = 1e-2\nlora = { rank = 2 }\n',
+        "utf-8",
+    )
+    made = realign_only(load_config(tmp_path / "c.toml"), tmp_path / "swh")
+    done = average("--adapters", f"{made}=1", "--base", tiny_encoder_folder, "-o", tmp_path / "again")
+    assert done.exit_code == 0, done.output
+    ended, again = weights(made), weights(tmp_path / "again")
+    assert any(not torch.equal(tensor, ended[name]) for name, tensor in weights(Path(tiny_encoder_folder)).items())
+    assert all(torch.allclose(ended[name], again[name], atol=1e-6, rtol=0) for name in ended)
+
+
 def test_an_adapter_of_another_encoder_is_refused(two, tiny_folders, tmp_path: Path) -> None:
     base, german, _ = two
     other = tmp_path / "other"
