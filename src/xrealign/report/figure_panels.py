@@ -124,9 +124,11 @@ def map_figure(
 
 def layers_figure(charts: Sequence[Chart]) -> Figure:
     """Measures by layer, a panel for each; dashed lines are centred vectors."""
+    from matplotlib.ticker import MaxNLocator
+
     figure, panels = _panels(len(charts))
     for chart, axes in zip(charts, panels, strict=True):
-        layers = [row[0] for row in chart.table.rows]
+        layers = [float(row[0]) for row in chart.table.rows]  # type: ignore[arg-type]
         for number, line in enumerate(chart.lines, 1):
             values = [np.nan if row[number] is None else 100 * float(row[number]) for row in chart.table.rows]  # type: ignore[arg-type]
             dashes = "--" if line.dashed else "-"
@@ -142,7 +144,7 @@ def layers_figure(charts: Sequence[Chart]) -> Figure:
             )
         axes.set_xlabel("layer")
         axes.set_ylabel(f"{plain(chart.title)}, %")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _plain_axes(axes)
         axes.legend(frameon=False, fontsize=6.5)
     return figure

@@ -102,7 +102,7 @@ def _installed() -> tuple[tuple[str, str], ...]:
     """(family, file) of upright, regular installed fonts; each family once."""
     from matplotlib.font_manager import fontManager
 
-    found = {}
+    found: dict[str, str] = {}
     for entry in fontManager.ttflist:
         regular = entry.style == "normal" and str(entry.weight) in ("400", "normal", "regular")
         if regular and not entry.name.startswith(("DejaVu", "Last Resort", "STIX", "cm")):
