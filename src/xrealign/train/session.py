@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from xrealign.errors import ConfigError
+from xrealign.model.compiled import compiled_blocks
 from xrealign.model.encoder import Encoder, embeddings_name
 from xrealign.model.layers import trainable_names, unfreezing
 from xrealign.train.adapters import save_adapter
@@ -118,6 +119,7 @@ def train_phase(
     compact: bool,
     precision: str,
     lora: LoraSettings | Mapping[Kind, LoraSettings] | None = None,
+    compiled: bool = False,
 ) -> Trained:
     """Trains ``encoder`` in place; going on from checkpoints in ``folder``, where adapters are kept, too, when they are
     merged.
@@ -128,6 +130,7 @@ def train_phase(
         lora: realignment, or a task on its own, trains adapters in the place of what its freeze leaves open, which are
             merged at the end. A task beside realignment trains the weights themselves, those under the adapters among
             them, and not the adapters.
+        compiled: with blocks that torch compiles.
 
     Raises:
         ConfigError: a freeze that does not fit the encoder, or leaves adapters no place.
@@ -157,7 +160,8 @@ def train_phase(
     )
     watch = next((part.watch for part in parts.values() if part.watch is not None), None)
     phase = replace(phase, watch=watch)
-    history = run_phase(model, phase, folder, seed, precision)
+    with compiled_blocks(encoder.model, compiled):
+        history = run_phase(model, phase, folder, seed, precision)
     if adapters is not None:
         save_adapter(encoder, folder)
         merge_adapters(adapters)
