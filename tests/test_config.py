@@ -283,16 +283,21 @@ def test_files_that_cannot_be_read(tmp_path):
 def test_names_of_objectives_and_strategies_are_those_that_exist():
     from typing import get_args
 
-    from xrealign.config_tables import STRATEGIES, LoraTable, Objective, ObjectiveTable
+    from xrealign.config_tables import STRATEGIES, LoraTable, Objective, ObjectiveTable, PromptTable
     from xrealign.train import strategies
     from xrealign.train.lora import LoraSettings
     from xrealign.train.objective_settings import ObjectiveSettings
     from xrealign.train.objectives import OBJECTIVES as KINDS
+    from xrealign.train.prompt_tuning import PromptSettings
     from xrealign.train.realign_settings import COMPANIONS
 
     assert STRATEGIES == strategies.STRATEGIES
     assert get_args(Objective) == (*KINDS, *COMPANIONS)
-    for table, own in ((LoraTable(), LoraSettings()), (ObjectiveTable(), ObjectiveSettings())):
+    for table, own in (
+        (LoraTable(), LoraSettings()),
+        (PromptTable(), PromptSettings()),
+        (ObjectiveTable(), ObjectiveSettings()),
+    ):
         assert table.model_dump() == {name: getattr(own, name) for name in type(table).model_fields}
 
 
@@ -377,6 +382,18 @@ def test_awesome_is_the_softmax_aligner_as_its_authors_set_it(load, tiny_encoder
             "is read by sentence, ranking, transliteration, dap alone, not by word",
         ),
         ('realign = { adapter = "lora", freeze = "gradual 5" }', "does not go with freeze = 'gradual 5'"),
+        (
+            'finetune = { adapter = "prompt", freeze = "front" }',
+            "finetune.adapter = 'prompt' leaves the encoder as it is",
+        ),
+        (
+            'finetune.adapter = "prompt"\nrealign.strategy = "during"',
+            "finetune.adapter = 'prompt' goes with strategy = 'none' or 'before', not 'during'",
+        ),
+        (
+            'finetune = { adapter = "prompt", max_length = 500 }',
+            "finetune.prompt.length = 20: with max_length = 500 that is more than the 512 positions",
+        ),
         ('realign = { front_cache = 1.0, freeze = "none" }', "needs a front that stays, such as freeze = 'front'"),
         ('realign = { front_cache = 1.0, strategy = "during" }', "realign.front_cache is for strategy = 'before' or"),
         ("corpus.filter = { min_words = 5, max_words = 3 }", "corpus.filter: min_words = 5 is above max_words = 3"),

@@ -182,6 +182,11 @@ class LoraTable(_Table):
     targets: Literal["attention", "all"] = "all"
 
 
+class PromptTable(_Table):
+    length: Annotated[int, Field(ge=1)] = 20
+    """Learned vectors before every text."""
+
+
 class RealignTable(_Training):
     strategy: str = "before"
     """When to realign: none, before, during, after, before+during, alternating; or a published name, such as
@@ -256,9 +261,11 @@ class FinetuneTable(_Training):
     batch_size: Annotated[int, Field(ge=1)] = 32
     freeze: str = "none"
     """What fine-tuning leaves alone; as in ``[realign]``. "only biases" is BitFit, "only norms" is LNFit."""
-    adapter: Literal["none", "lora"] = "none"
-    """Train low-rank adapters, merged at the end, in the place of the weights."""
+    adapter: Literal["none", "lora", "prompt"] = "none"
+    """Train low-rank adapters, merged at the end, or vectors before the text (prompt tuning), in the place of the
+    weights."""
     lora: LoraTable = LoraTable()
+    prompt: PromptTable = PromptTable()
     word_pooling: Literal["first", "mean"] = "first"
     """A word's vector, of tagged words: its first subword's or the mean."""
     stride: Annotated[int, Field(ge=0)] = 32

@@ -70,7 +70,7 @@ def make_plan(config: Config, needs_task: bool = True) -> Plan:
     check_settings(config)
     runs = Path(config.runs)
     plan = Plan(config, {}, runs, settled.origins)
-    dump = config.model_dump()
+    dump = config.model_dump() | {"finetune": _finetune_table(config)}
     attention = {"attention": config.encoder.attention}
     shared = {"source": config.source, "seed": config.seed}
 
@@ -207,7 +207,7 @@ def _add_training(
 def _add_finetune(plan: Plan, method: str, add: Callable[..., str], task: str, inputs: dict[str, str]) -> None:
     """Fine-tuning of the encoder as it came on the task of another stage."""
     config = plan.config
-    settings = {"seed": config.seed, "attention": config.encoder.attention, "finetune": config.finetune.model_dump()}
+    settings = {"seed": config.seed, "attention": config.encoder.attention, "finetune": _finetune_table(config)}
     key = f"finetune {method}"
     add(
         key,
@@ -277,6 +277,12 @@ def _seen(config: Config) -> dict[str, Any]:
     select = config.select
     uses = "seen" in " ".join([select.criterion, *select.at_least, *select.at_most])
     return {"seen": config.encoder.seen} if uses else {}
+
+
+def _finetune_table(config: Config) -> dict[str, Any]:
+    """What fine-tuning reads: what a prompt is like is no setting of one without."""
+    table = config.finetune.model_dump()
+    return table if table["adapter"] == "prompt" else _without(table, "prompt")
 
 
 def _without(table: dict[str, Any], *keys: str) -> dict[str, Any]:

@@ -27,6 +27,7 @@ def check_settings(config: Config) -> None:
 
     blocks = encoder_shape(config).blocks
     problems = _select_problems(config) + _realign_problems(config, blocks) + project_problems(config)
+    problems += _prompt_problems(config) if config.finetune.adapter == "prompt" else []
     for key, layer in (
         ("align.layer", config.align.layer if config.align.aligner in EMBEDDING else 0),
         ("measure.layer", config.measure.layer),
@@ -95,6 +96,28 @@ def _realign_problems(config: Config, blocks: int | None) -> list[str]:
     if config.corpus.filter is not None:
         rules = {name: getattr(config.corpus.filter, name) for name in RULES}
         problems += _problems("corpus.filter: ", check_rules, PairRules(**rules))
+    return problems
+
+
+def _prompt_problems(config: Config) -> list[str]:
+    """What of a configuration does not go with prompt tuning."""
+    from transformers import AutoConfig
+
+    from xrealign.model.encoder import resolve_encoder
+    from xrealign.model.positions import positions_of
+    from xrealign.train.finetune import check_prompt
+
+    table, strategy = config.finetune, config.realign.strategy
+    problems = _problems("finetune.", check_prompt, table.freeze)
+    if strategy not in ("none", "before"):
+        problems.append(f"finetune.adapter = 'prompt' goes with strategy = 'none' or 'before', not {strategy!r}")
+    folder = resolve_encoder(config.encoder.name, config.encoder.revision)
+    most = positions_of(AutoConfig.from_pretrained(folder, trust_remote_code=False))
+    if most is not None and table.prompt.length + table.max_length > most:
+        problems.append(
+            f"finetune.prompt.length = {table.prompt.length}: with max_length = {table.max_length} that is more than "
+            f"the {most} positions of the encoder"
+        )
     return problems
 
 

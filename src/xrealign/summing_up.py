@@ -181,7 +181,7 @@ def _flat(table: dict[str, Any]) -> dict[str, Any]:
     for key, value in table.items():
         if key == "objective" and isinstance(value, dict):
             flat[key] = " + ".join(f"{weight:g} {name}" for name, weight in value.items())
-        elif key == "settings" or (key == "lora" and table["adapter"] == "lora"):
+        elif key == "settings" or (key in ("lora", "prompt") and table["adapter"] == key):
             flat |= {f"{key}.{inner}": setting for inner, setting in value.items()}
         else:
             flat[key] = value

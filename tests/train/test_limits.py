@@ -13,9 +13,10 @@ from transformers import AutoModelForMaskedLM, BertConfig, XLMRobertaConfig
 import xrealign.train.loop as loop
 from xrealign.align.aligned import AlignedTexts
 from xrealign.model.encoder import load_encoder
+from xrealign.model.positions import positions_of
 from xrealign.segment import spans_by_blanks
 from xrealign.train.realign import RealignSettings, realign
-from xrealign.train.realign_settings import cut_to_fit, positions_of
+from xrealign.train.realign_settings import cut_to_fit
 
 SETTINGS = RealignSettings(steps=2, batch_size=4, learning_rate=1e-3, freeze="none", watch="off")
 

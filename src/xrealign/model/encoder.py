@@ -14,6 +14,7 @@ import torch
 from xrealign.errors import ArtifactError, ConfigError, XrealignError
 from xrealign.model.folder import INDEX, SHARDS, write_shards
 from xrealign.model.layers import find_blocks
+from xrealign.model.prompt import NAME, load_prompt, save_prompt
 from xrealign.model.starter import CONVERTER_VERSION, FILE_SHA256, starter_folder
 from xrealign.textio import write_atomic
 
@@ -71,7 +72,8 @@ def resolve_encoder(name: str, revision: str | None = None) -> Path:
 
 
 def load_encoder(name: str, revision: str | None = None, attention: str = "sdpa") -> Encoder:
-    """Loads an encoder in float32, from safetensors only, running no code that comes with it.
+    """Loads an encoder in float32, from safetensors only, running no code that comes with it; with its prompt, if it
+    has one (`xrealign.model.prompt`).
 
     Raises:
         ArtifactError: the folder is not a Hugging Face encoder with safetensors weights and a fast tokenizer.
@@ -121,6 +123,7 @@ def load_encoder(name: str, revision: str | None = None, attention: str = "sdpa"
             else "has no pad token"
         )
         raise ArtifactError(f"{folder}: its tokenizer {fault}; expected the tokenizer the encoder was trained with")
+    load_prompt(model, folder)
     model.eval()
     return Encoder(model, tokenizer, folder)
 
@@ -191,7 +194,8 @@ def embeddings_name(model: Any) -> str:
 
 
 def save_encoder(encoder: Encoder, folder: Path, base: Path | None = None) -> None:
-    """Writes a folder that ``AutoModel`` and ``AutoTokenizer.from_pretrained`` load.
+    """Writes a folder that ``AutoModel`` and ``AutoTokenizer.from_pretrained`` load; a prompt goes into a file of
+    its own, which only `load_encoder` reads.
 
     Args:
         base: the folder the encoder was loaded from; its embeddings shard is linked when the matrix is unchanged.
@@ -199,7 +203,8 @@ def save_encoder(encoder: Encoder, folder: Path, base: Path | None = None) -> No
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.model.state_dict().items()}
+    state = {name: p for name, p in encoder.model.state_dict().items() if not name.startswith(f"{NAME}.")}
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     apart = embeddings_name(encoder.model)
     shared = base / SHARDS[0] if base is not None and _same_embeddings(base, apart, weights[apart]) else None
     encoder.model.config.dtype = torch.float32
@@ -207,6 +212,7 @@ def save_encoder(encoder: Encoder, folder: Path, base: Path | None = None) -> No
     encoder.model.config.save_pretrained(folder)
     encoder.tokenizer.save_pretrained(folder)
     write_shards(folder, weights, apart, save_file, shared)
+    save_prompt(encoder.model, folder)
     write_atomic(folder / "xrealign.json", json.dumps({"saved_by": "xrealign"}) + "\n")
 
 

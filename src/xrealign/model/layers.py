@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from xrealign.errors import ConfigError
 from xrealign.model.freezing import Freeze, parse_freeze
 from xrealign.model.parts import Part, cut, in_parts, parts_of
+from xrealign.model.prompt import of_the_text, prompt_length
 
 _ATTENTIONS = ("attention", "attn", "self_attn", "self_attention")
 # DeBERTa-v2: the norm of its relative positions and the convolution beside its first block feed the lower blocks.
@@ -69,7 +70,7 @@ def hidden_state(model: nn.Module, layer: int, inputs: dict[str, Tensor]) -> Ten
         return state
 
     def stop(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        raise _Reached(args[0] if args else kwargs["hidden_states"])
+        raise _Reached(of_the_text(model, args[0] if args else kwargs["hidden_states"]))
 
     handle = blocks[layer].register_forward_pre_hook(stop, with_kwargs=True)
     try:
@@ -87,7 +88,7 @@ def _ready(model: nn.Module, inputs: dict[str, Tensor]) -> dict[str, Any]:
     config: Any = model.config
     mask = inputs.get("attention_mask")
     kind, attention = getattr(config, "model_type", ""), getattr(config, "_attn_implementation", "")
-    if mask is None or mask.dim() != 2 or attention != "sdpa" or kind not in _PLAIN_MASKS:
+    if mask is None or mask.dim() != 2 or attention != "sdpa" or kind not in _PLAIN_MASKS or prompt_length(model):
         return inputs
     width = mask.shape[1]
     whole = mask.bool()[:, None, None, :].expand(-1, 1, width, width)
@@ -116,7 +117,7 @@ def _one_pass(model: nn.Module, wanted: list[int], inputs: dict[str, Tensor]) ->
 
     def keep(layer: int) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
         def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            found[layer] = args[0] if args else kwargs["hidden_states"]
+            found[layer] = of_the_text(model, args[0] if args else kwargs["hidden_states"])
 
         return hook
 
@@ -141,7 +142,12 @@ def states_above(
     Args:
         states: at layer ``start``, 0 … blocks − 1. *Shape:* (S, T, D)
         inputs: of the same sentences.
+
+    Raises:
+        ConfigError: the model has a prompt, whose states are not kept with those of the sentences.
     """
+    if prompt_length(model):
+        raise ConfigError("states of a frozen front are not kept for an encoder with a prompt: leave out front_cache")
     wanted, parts = sorted(set(layers)), parts_of(model, inputs)
     if not parts:
         return _one_pass_above(model, start, states, inputs, wanted)

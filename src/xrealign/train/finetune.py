@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from xrealign.errors import DataError
+from xrealign.errors import ConfigError, DataError
 from xrealign.model.encoder import Encoder
 from xrealign.model.layers import find_blocks, hidden_state
+from xrealign.model.prompt import VECTORS
 from xrealign.progress import say
 from xrealign.tasks.metrics import MAIN_METRIC, score
 from xrealign.tasks.statistics import task_statistics
@@ -21,8 +22,9 @@ from xrealign.train.keeping import Keeping, after_step, check_keeping, points_of
 from xrealign.train.loop import Objective, Phase
 from xrealign.train.lora import LoraSettings
 from xrealign.train.predict import PredictSettings, predict_inputs
+from xrealign.train.prompt_tuning import PromptSettings, start_prompt
 from xrealign.train.seeds import seed_torch
-from xrealign.train.session import Opens, Part, Scores, Side, train_phase
+from xrealign.train.session import PREFIX, Opens, Part, Scores, Side, train_phase
 from xrealign.train.strategies import PhaseSpec
 from xrealign.train.streams import plan_steps
 from xrealign.train.task_inputs import TaskInputs, encode_task, task_targets
@@ -35,6 +37,7 @@ class FinetuneSettings:
 
     Attributes:
         lora: fields of `LoraSettings`, for ``adapter = "lora"``.
+        prompt: fields of `PromptSettings`, for ``adapter = "prompt"``.
         word_pooling: a word's vector is its first subword's, or the mean of all (kinds pos, ner, slots).
         stride: subwords that two windows of a long text share.
         keep: the last weights, or the best on the source language's dev set by the kind's main metric.
@@ -47,8 +50,9 @@ class FinetuneSettings:
     head_rate: float = 1.0
     epochs: int | None = None
     freeze: str = "none"
-    adapter: Literal["none", "lora"] = "none"
+    adapter: Literal["none", "lora", "prompt"] = "none"
     lora: Mapping[str, Any] = field(default_factory=dict)
+    prompt: Mapping[str, Any] = field(default_factory=dict)
     max_length: int = 96
     stride: int = 32
     word_pooling: Literal["first", "mean"] = "first"
@@ -76,6 +80,9 @@ def finetune(
     """
     inputs = encode_task(encoder.tokenizer, task.kind, task.train, settings.max_length, settings.stride)
     steps = steps_of(settings, len(inputs))
+    if settings.adapter == "prompt":
+        check_prompt(settings.freeze)
+        start_prompt(encoder, inputs, PromptSettings(**settings.prompt), settings.max_length, seed)
     spec = PhaseSpec("finetune", steps, {"finetune": 1.0}, "finetune")
     side, head, facts = finetune_side(encoder, task, inputs, settings, steps, steps, folder, seed)
     trained = train_phase(
@@ -89,6 +96,16 @@ def finetune(
         lora=LoraSettings(**settings.lora) if settings.adapter == "lora" else None,
     )
     return head, trained.facts() | facts
+
+
+def check_prompt(freeze: str) -> None:
+    """Looks whether ``freeze`` was left alone, as a prompt freezes the encoder itself.
+
+    Raises:
+        ConfigError: it was not.
+    """
+    if freeze not in ("none", "all"):
+        raise ConfigError(f"adapter = 'prompt' leaves the encoder as it is: it does not go with freeze = {freeze!r}")
 
 
 def steps_of(settings: FinetuneSettings, items: int) -> int:
@@ -123,7 +140,8 @@ def finetune_side(
     seed_torch(seed, "head")
     impossible = any(not example.answers for example in task.train) if task.kind == "qa" else False
     head = make_head(task.kind, encoder.width, task.labels, task.tags, settings.word_pooling, impossible)
-    own = frozenset(f"head.{name}" for name, _ in head.named_parameters())
+    prompted = settings.adapter == "prompt"
+    own = frozenset(f"head.{name}" for name, _ in head.named_parameters()) | ({PREFIX + VECTORS} if prompted else set())
     used, measure = [texts.ids], None
     if settings.keep == "best":
         predicting = PredictSettings(max_length=settings.max_length, stride=settings.stride)
@@ -158,7 +176,7 @@ def finetune_side(
     facts |= {"cut": dict(inputs.cut)} if inputs.cut else {}
     for reason, count in inputs.cut.items():
         say(f"  finetune: {count} {reason} of {len(task.train)} examples (max_length = {settings.max_length})")
-    return Side(template, settings.freeze, used, build), head, facts
+    return Side(template, "all" if prompted else settings.freeze, used, build), head, facts
 
 
 def loss_of(kind: Kind) -> Callable[[nn.Module, TaskBatch], Tensor]:

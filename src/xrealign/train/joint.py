@@ -52,6 +52,8 @@ def joint(
     """
     if realigning.front_cache:
         raise ConfigError(f"front_cache is for realignment alone, where the front stays, not for {strategy!r}")
+    if finetuning.adapter == "prompt":
+        raise ConfigError(f"finetune.adapter = 'prompt' is for fine-tuning alone, not for {strategy!r}")
     inputs = encode_task(encoder.tokenizer, task.kind, task.train, finetuning.max_length, finetuning.stride)
     steps = steps_of(finetuning, len(inputs))
     specs = [spec for spec in plan_phases(strategy, steps, 0, weight, every) if len(spec.weights) == 2]

@@ -15,6 +15,7 @@ from xrealign.align.aligned import AlignedTexts
 from xrealign.errors import TrainingError
 from xrealign.model.encoder import Encoder
 from xrealign.model.layers import hidden_state, hidden_states, resolve_layer
+from xrealign.model.positions import positions_of
 from xrealign.model.words import make_batch, pool_sentences
 from xrealign.paths import cache_folder
 from xrealign.train.distributed import ranks
@@ -32,7 +33,6 @@ from xrealign.train.realign_settings import (
     RealignSettings,
     check_weights,
     cut_to_fit,
-    positions_of,
 )
 from xrealign.train.session import Opens, Part, Scores, Side, Trained, moved_parameters, train_phase
 from xrealign.train.shared import Reads, SharedPass

@@ -101,17 +101,6 @@ class RealignSettings:
         )
 
 
-def positions_of(config: Any) -> int | None:
-    """How many subwords an encoder reads at most, from its configuration; None where it does not say.
-
-    RoBERTa and its kin count positions from the padding's id on (`transformers` does), so they read as many fewer.
-    """
-    most = getattr(config, "max_position_embeddings", None)
-    if most is None or "roberta" not in str(config.model_type):
-        return most
-    return int(most) - int(config.pad_token_id) - 1
-
-
 def cut_to_fit(settings: RealignSettings, positions: int | None) -> RealignSettings:
     """The settings with a ``max_length`` of which two sentences fit into ``positions``, where an objective joins those
     of a pair; said in one line where that is less than was asked for. `Pairs.facts` counts the words that are cut.
