@@ -11,8 +11,10 @@ from xrealign.errors import DataError
 from xrealign.language import Language
 from xrealign.report.context import ReportContext, check_context
 from xrealign.report.measures import measure_summaries
-from xrealign.report.summary import Summary, summarise
+from xrealign.report.summary import Summary, summarise, transfer_gaps
+from xrealign.report.tables import gap_table, group_table
 from xrealign.report.verdict import headline, judge, seed_note, summary_warnings
+from xrealign.report.write import markdown_report
 from xrealign.types import Score
 
 NAMES: ReportContext = {
@@ -206,3 +208,55 @@ def test_measures_average_raw_and_centred_over_the_same_languages(run: Sample) -
 def test_an_unknown_context_key_is_named() -> None:
     with pytest.raises(DataError, match="unknown key 'warning'; did you mean 'warnings'"):
         check_context({"warning": []})  # type: ignore[typeddict-unknown-key]
+
+
+def test_the_transfer_gap_is_the_source_less_the_mean_of_the_targets() -> None:
+    """Worked by hand; a language that lacks a method's score is in no gap, and a method without a source in none."""
+    of_source = {"baseline": 0.9, "control": 0.8, "realigned": 0.7}
+    scores = [score(method, "eng_Latn", value) for method, value in of_source.items()]
+    scores += [score(method, "a", value) for method, value in zip(METHODS, (0.4, 0.3, 0.5, 0.6), strict=True)]
+    scores += [score(method, "b", value) for method, value in zip(METHODS, (0.8, 0.9, 0.7, 0.7), strict=True)]
+    scores += [score("baseline", "c", 0.1)]
+    groups = {"source": ["eng_Latn"], "in the subset": ["a"], "not in the subset": ["b", "c"]}
+    context: ReportContext = {**NAMES, "resources": {"a": 0, "b": 4, "c": 4}}
+    found = summarise(scores, groups, context)
+    wanted = {"baseline": 0.3, "control": 0.2, "realigned": 0.05}
+    assert transfer_gaps(found, found.targets) == pytest.approx(wanted, abs=1e-12)
+    assert transfer_gaps(found, found.groups[1]) == pytest.approx(
+        {"baseline": 0.5, "control": 0.3, "realigned": 0.1}, abs=1e-12
+    )
+    table = gap_table(found)
+    rows = {(row[0], row[1]): dict(zip((c.key for c in table.columns), row, strict=True)) for row in table.rows}
+    assert list(rows) == [
+        ("group", "all target languages"),
+        ("group", "in the subset"),
+        ("group", "not in the subset"),
+        ("resource class", "class 0"),
+        ("resource class", "class 4"),
+    ]
+    assert rows["resource class", "class 4"]["languages"] == 1
+    assert rows["resource class", "class 4"]["baseline"] == pytest.approx(0.1, abs=1e-12)
+    assert rows["group", "all target languages"]["centred"] is None
+    assert rows["group", "all target languages"]["change"].value == pytest.approx(-0.25, abs=1e-12)
+    told = "Transfer gap (source language − mean of all target languages): baseline 30.0, control 20.0, realigned 5.0"
+    assert group_table(found).note.endswith(told)
+    text = markdown_report(found, [], context)
+    assert "## intents: transfer gap of accuracy" in text
+    assert "| resource class | class 0 | 1 | 50.0 | – | 30.0 | 10.0 |" in text
+    assert "## intents: accuracy by resource class" in text
+
+
+def test_without_a_score_of_the_source_there_is_no_gap() -> None:
+    found = summarise([score("baseline", "a", 0.4), score("realigned", "a", 0.5)], {"in": ["a"]}, NAMES)
+    assert found.source is None
+    assert transfer_gaps(found, found.targets) == {}
+    assert gap_table(found).rows == ()
+    assert group_table(found).note == ""
+    assert "transfer gap" not in markdown_report(found, [], NAMES)
+
+
+def test_gaps_of_seeds_are_means_over_seeds() -> None:
+    scores = [score("baseline", tag, value, seed) for tag, own in (("eng_Latn", (0.9, 0.7)), ("a", (0.2, 0.6)))
+              for seed, value in enumerate(own)]  # fmt: skip
+    found = summarise(scores, {"source": ["eng_Latn"], "in": ["a"]}, NAMES)
+    assert transfer_gaps(found, found.targets) == pytest.approx({"baseline": 0.4}, abs=1e-12)

@@ -120,7 +120,8 @@ class Facet:
 class Summary:
     """One task and metric. ``targets`` averages every language but the source, each once.
 
-    ``facets`` part the same languages by family, script and, where classes are known, resource class.
+    ``facets`` part the same languages by family, script and, where classes are known, resource class. ``source`` is the
+    source language by itself, None where it has no score.
     """
 
     task: str
@@ -131,6 +132,7 @@ class Summary:
     groups: tuple[GroupRow, ...]
     languages: tuple[LanguageRow, ...]
     facets: tuple[Facet, ...] = ()
+    source: GroupRow | None = None
 
 
 # (method, language) → seed → value
@@ -175,6 +177,7 @@ def summarise(
         if tag in counts
     ]
     targets = target_tags(named, context)
+    sources = [tag for tag in counts if tag not in targets]
     place = {name: number for number, name in enumerate(named)}
     rows.sort(key=lambda row: (place[row.group], -_change(row), row.language.tag))
     return Summary(
@@ -189,7 +192,20 @@ def summarise(
             Facet(name, tuple(_group_row(part, members, methods, values, resampled) for part, members in found.items()))
             for name, found in parts([tag for tag in targets if tag in counts], context).items()
         ),
+        _group_row(SOURCE_GROUP, sources, methods, values, resampled) if sources else None,
     )
+
+
+def transfer_gaps(summary: Summary, row: GroupRow) -> dict[str, float]:
+    """Method → transfer gap: its score in the source language − its mean over the languages of ``row``, as a share.
+
+    The cross-lingual transfer gap of Hu et al. (2020, arXiv 2003.11080, section 5); there the mean is over all target
+    languages of a task. Methods without a score in either are not among them.
+    """
+    if summary.source is None:
+        return {}
+    source = summary.source.scores.values
+    return {method: source[method] - value for method, value in row.scores.values.items() if method in source}
 
 
 def further_summaries(

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from xrealign.report.context import BASELINE, ReportContext, language_of, metric_name
+from xrealign.report.context import BASELINE, REALIGNED, SOURCE_GROUP, ReportContext, language_of, metric_name
 from xrealign.report.format import MISSING, latex, markdown, percent, plain, points
 from xrealign.report.measures import Measure, MeasureRow
-from xrealign.report.summary import Comparison, Difference, Facet, GroupRow, Summary
+from xrealign.report.summary import Comparison, Difference, Facet, GroupRow, Summary, transfer_gaps
 from xrealign.report.verdict import judge
 
 Kind = Literal["text", "count", "share", "change"]
@@ -39,15 +39,48 @@ class Table:
 
 
 def group_table(summary: Summary) -> Table:
-    """All target languages, then each group: macro-averages, differences, the verdict."""
+    """All target languages, then each group: macro-averages, differences, the verdict; the transfer gap as a note."""
     title = f"{summary.task}: {metric_name(summary.metric)} by group"
-    return _averages(title, summary, (summary.targets, *summary.groups), "group", _left_out(summary))
+    note = ". ".join(part for part in (_left_out(summary), gap_text(summary)) if part)
+    return _averages(title, summary, (summary.targets, *summary.groups), "group", note)
 
 
 def facet_table(summary: Summary, facet: Facet) -> Table:
     """The target languages by family, by script or by resource class; columns as in ``group_table``."""
     title = f"{summary.task}: {metric_name(summary.metric)} by {facet.name}"
     return _averages(title, summary, facet.rows, facet.name)
+
+
+def gap_table(summary: Summary) -> Table:
+    """Each method's transfer gap: to all target languages, to each group, family, script and resource class.
+
+    No rows where the source language has no score.
+    """
+    found = [("group", row) for row in (summary.targets, *summary.groups) if row.name != SOURCE_GROUP]
+    found += [(facet.name, row) for facet in summary.facets for row in facet.rows]
+    rows = []
+    for kind, row in found:
+        gaps = transfer_gaps(summary, row)
+        if gaps:
+            own = [gaps.get(method) for method in summary.methods]
+            change = Difference(gaps[REALIGNED] - gaps[BASELINE], None) if {BASELINE, REALIGNED} <= set(gaps) else None
+            rows.append((kind, row.name, len(row.languages), *own, change))
+    columns = (
+        Column("kind", "kind"),
+        Column("group", "group"),
+        Column("languages", "languages", "count"),
+        *_method_columns(summary.methods),
+        Column("change", "realigned − baseline", "change"),
+    )
+    title = f"{summary.task}: transfer gap of {metric_name(summary.metric)}"
+    return Table(title, columns, tuple(rows), "Score in the source language − mean over the languages of the group.")
+
+
+def gap_text(summary: Summary) -> str:
+    """``Transfer gap (source language − mean of all target languages): baseline 21.3, realigned 18.0``, or nothing."""
+    gaps = transfer_gaps(summary, summary.targets)
+    told = ", ".join(f"{method} {percent(gaps[method])}" for method in summary.methods if method in gaps)
+    return f"Transfer gap (source language − mean of all target languages): {told}" if told else ""
 
 
 def _averages(title: str, summary: Summary, found: Sequence[GroupRow], first: str, note: str = "") -> Table:

@@ -16,7 +16,7 @@ from xrealign.report.context import BASELINE, METHODS, ReportContext, metric_nam
 from xrealign.report.format import MISSING, duration, percent, plain, points
 from xrealign.report.measures import Measure
 from xrealign.report.summary import Difference, LanguageRow, Summary
-from xrealign.report.tables import measure_title
+from xrealign.report.tables import gap_text, measure_title
 from xrealign.report.verdict import headline, judge, seed_note
 
 # A line under the heading and one blank between columns: at 80 columns every frame costs a column of figures.
@@ -33,6 +33,8 @@ def print_summary(
     run = plain(context.get("run", ""))
     _heading(console, f"{summary.task}: {metric_name(summary.metric)} in percent{f' · {run}' if run else ''}")
     console.print(_group_table(summary, console.width))
+    if gap := gap_text(summary):
+        _line(console, gap)
     _heading(console, "By language")
     _print_languages(summary, console)
     for measure in measures:

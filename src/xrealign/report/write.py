@@ -15,7 +15,7 @@ from xrealign.report.measures import Measure, measure_summaries
 from xrealign.report.scores import check_scores, write_scores
 from xrealign.report.stats import Items
 from xrealign.report.summary import Summary, further_summaries, summarise
-from xrealign.report.tables import group_table, language_table, measure_table, to_markdown
+from xrealign.report.tables import facet_table, gap_table, group_table, language_table, measure_table, to_markdown
 from xrealign.report.terminal import print_summary
 from xrealign.report.verdict import HONEST, headline, seed_note, summary_warnings
 from xrealign.textio import write_atomic
@@ -63,8 +63,10 @@ def markdown_report(
     warnings: Sequence[str] = (),
     others: Sequence[Summary] = (),
 ) -> str:
-    """The report as Markdown: result, groups, languages, measures, warnings, how to reproduce it."""
-    tables = [group_table(summary), *(group_table(other) for other in others), language_table(summary)]
+    """The report as Markdown: result, groups, transfer gaps, languages, measures, warnings, how to reproduce it."""
+    tables = [group_table(summary), *(facet_table(summary, facet) for facet in summary.facets)]
+    tables += [table for table in (gap_table(summary),) if table.rows]
+    tables += [*(group_table(other) for other in others), language_table(summary)]
     tables += [measure_table(measure) for measure in measures]
     lines = [f"# {markdown(context.get('run', '') or 'Report')}\n", markdown(headline(summary).sentence) + "\n"]
     lines += [markdown(seed_note(summary)) + "\n", HONEST + "\n"]
