@@ -13,7 +13,9 @@ from scipy import stats
 from xrealign.errors import DataError
 from xrealign.report.changes import FEWEST_LANGUAGES, compare_groups, judge_changes
 from xrealign.report.comparison import ALL, Comparison, compare_scores, controls_of
-from xrealign.report.comparison_tables import claims, p_text, records, write_comparison
+from xrealign.report.comparison_tables import claims, p_text, records, transfer_gaps, write_comparison
+from xrealign.report.context import ReportContext
+from xrealign.report.format import percent
 from xrealign.report.significance import detectable
 from xrealign.types import Score
 
@@ -101,6 +103,33 @@ def test_groups_are_those_asked_for_and_families_and_scripts(comparison: Compari
     assert small.changes["realigned"]["baseline"].levels == ("seed",)
     assert len(small.languages) < FEWEST_LANGUAGES
     assert next(line for line in table.languages if line.language.tag == "hin_Deva").groups == ("in the subset",)
+
+
+def test_resource_classes_and_the_transfer_gap_stand_beside_groups() -> None:
+    context: ReportContext = {"resources": {"deu": 5, "fin": 4, "swh_Latn": 2, "tam": 2}}
+    rows = [s for s in scores() if (s.language, s.seed) != ("eng_Latn", 66)]  # one seed was not run in the source
+    made = compare_scores(rows, groups={"source": ["eng_Latn"]}, context=context)
+    (table,) = made.tasks
+    classes = {row.name: tuple(sorted(row.languages)) for row in table.groups if row.kind == "resource class"}
+    assert classes == {
+        "class 2": ("swh_Latn", "tam_Taml"),
+        "class 4": ("fin_Latn",),
+        "class 5": ("deu_Latn",),
+        "no class known": ("hin_Deva", "rus_Cyrl", "tur_Latn", "zho_Hans"),
+    }
+    mean = np.mean([value_of(rows, "control", tag, seed) for tag in ("swh_Latn", "tam_Taml") for seed in SEEDS])
+    found = next(row for row in table.groups if row.name == "class 2")
+    assert found.scores["control"].mean == pytest.approx(mean, abs=1e-12)
+    gaps = transfer_gaps(table)
+    assert list(gaps) == list(METHODS)
+    for method, gap in gaps.items():
+        source = np.mean([value_of(rows, method, "eng_Latn", seed) for seed in SEEDS[:-1]])
+        targets = np.mean([value_of(rows, method, tag, seed) for tag in TAGS for seed in SEEDS[:-1]])
+        assert gap == pytest.approx(source - targets, abs=1e-12)
+    assert f"| transfer gap | source − all | 8 | {percent(gaps['baseline'])} |" in write_comparison(made, "md")
+    without = compare_scores([s for s in rows if s.language != "eng_Latn"])
+    assert transfer_gaps(without.tasks[0]) == {}
+    assert "transfer gap" not in write_comparison(without, "md")
 
 
 def test_a_gain_is_claimed_only_beyond_baseline_and_both_controls(comparison: Comparison) -> None:

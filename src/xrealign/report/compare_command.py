@@ -61,6 +61,7 @@ def compare_command(
         },
         source=source_tag(source) or joined.source,
         items=joined.items,
+        context=next((context for context in joined.contexts if context.get("resources")), None),
     )
     if form == "html":
         from xrealign.report.context import ReportContext

@@ -16,6 +16,7 @@ from xrealign.language import Language
 from xrealign.report.changes import Changes, compare_columns, compare_groups, count_languages, judge_changes
 from xrealign.report.compared import Comparison, GroupLine, LanguageLine, Scored, TaskComparison
 from xrealign.report.context import BASELINE, CONTROLS, METHODS, SOURCE_GROUP, Groups, ReportContext, language_of
+from xrealign.report.facets import parts
 from xrealign.report.format import counted
 from xrealign.report.pivot import task_metrics
 from xrealign.report.stats import Items as SentenceItems
@@ -73,7 +74,7 @@ def compare_scores(
             ``source`` names the source language.
         source: tag of the source language where ``groups`` does not say; it is left out of all averages.
         items: what each test sentence got, for tables with a single seed.
-        context: names of languages that the package does not know.
+        context: names of languages that the package does not know, and resource classes.
 
     A control is called ``centred`` or ``control``, or such a name with the same bracket as the method's:
     ``realigned [front]`` is compared with ``control [front]`` if there is one, else with ``control``.
@@ -206,7 +207,7 @@ def _compare(
         cube.seeds,
         tuple(
             _group_line(name, kind, tags, cube, pairs, baseline, items)
-            for name, kind, tags in _all_groups([line.language for line in targets], groups)
+            for name, kind, tags in _all_groups([line.language for line in targets], groups, context)
         ),
         tuple(targets),
         source,
@@ -219,9 +220,10 @@ def _scored(seeds: Sequence[int], values: NDArray[np.float64]) -> Scored | None:
 
 
 def _all_groups(
-    targets: Sequence[Language], groups: Mapping[str, Sequence[str]]
+    targets: Sequence[Language], groups: Mapping[str, Sequence[str]], context: ReportContext
 ) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Name, kind and tags of each group that has a scored language; families and scripts only if there are two."""
+    """Name, kind and tags of each group that has a scored language; families, scripts and resource classes (where the
+    context knows them) only if there are two."""
     tags = [language.tag for language in targets]
     found = [(ALL, "all", tuple(tags))]
     found += [(name, "group", tuple(tag for tag in members if tag in tags)) for name, members in groups.items()]
@@ -232,6 +234,8 @@ def _all_groups(
             members_of.setdefault(name or "unknown", []).append(language.tag)
         if len(members_of) > 1:
             found += [(name, kind, tuple(members)) for name, members in sorted(members_of.items())]
+    classes = parts(tags, context).get("resource class", {})
+    found += [(name, "resource class", tuple(members)) for name, members in classes.items()]
     return [(name, kind, members) for name, kind, members in found if members or kind == "all"]
 
 

@@ -153,9 +153,24 @@ def _group_table(table: TaskComparison) -> TextTable:
     for row in table.groups:
         cells = [row.name, "" if row.kind == "all" else row.kind, str(len(row.languages))]
         rows.append((*cells, *(_score(row.scores.get(method)) for method in table.methods)))
+    gaps = transfer_gaps(table)
+    if gaps:
+        cells = ["transfer gap", "source − all", str(len(table.targets.languages))]
+        rows.append((*cells, *(percent(gaps.get(method)) for method in table.methods)))
     header = ("languages", "kind", "n", *table.methods)
     title = f"{table.title}: {metric_name(table.metric)}, percent"
     return TextTable(title, header, tuple(rows), 2)
+
+
+def transfer_gaps(table: TaskComparison) -> dict[str, float]:
+    """Method → its score in the source language − its mean over all target languages, by the seeds that both have."""
+    found = {}
+    for method, scored in table.targets.scores.items():
+        source = table.source.scores.get(method) if table.source else None
+        seeds = sorted(set(scored.values) & set(source.values)) if source else []
+        if source and seeds:
+            found[method] = sum(source.values[seed] - scored.values[seed] for seed in seeds) / len(seeds)
+    return found
 
 
 def _group_details(table: TaskComparison) -> list[TextTable]:
