@@ -38,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoder", default="starter")
     parser.add_argument("--sentences", type=int, default=300)
-    parser.add_argument("--subwords", type=int, default=4096, help="of our batches")
+    parser.add_argument("--subwords", type=int, default=None, help="of our batches; by default what suits the device")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--max-length", type=int, default=256, help="longer sentences are left out")
     settings = parser.parse_args()

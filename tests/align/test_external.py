@@ -186,8 +186,10 @@ def test_stopping_us_stops_the_program(program, tmp_path: Path) -> None:
     command = program("import os, sys, time\nopen(sys.argv[1], 'w').write(str(os.getpid()))\ntime.sleep(600)",
                       f"'{tmp_path / 'pid'}' {{src}}")  # fmt: skip
     code = f"""
+import signal
 from pathlib import Path
 from xrealign.align.external import external_recipe, parse_tool
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background has it ignored
 external_recipe(parse_tool([{command!r}]), lambda: [(["a"], ["b"])], "d", Path({str(tmp_path / "cache")!r})).open()
 """
     ours = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
@@ -197,7 +199,11 @@ external_recipe(parse_tool([{command!r}]), lambda: [(["a"], ["b"])], "d", Path({
         time.sleep(0.02)
     theirs = int(started.read_text("utf-8"))
     ours.send_signal(signal.SIGINT)
-    assert ours.wait(60) != 0
+    try:
+        assert ours.wait(60) != 0
+    finally:
+        ours.kill()
+        ours.wait()
     with pytest.raises(ProcessLookupError):
         os.kill(theirs, 0)
 

@@ -98,7 +98,7 @@ def test_training_lowers_the_loss_of_the_batch(tiny_encoder, aligned, name):
             return loss_at(0).item()
 
     before = measured()
-    for step in range(40):
+    for step in range(60):
         model.train()
         loss_at(step % 4).backward()
         optimizer.step()

@@ -98,10 +98,13 @@ def test_gradual_unfreezing_opens_from_the_top(tiny_encoder, aligned, tmp_path):
 
 def test_a_sum_of_objectives_has_a_column_each_and_weighs_them(tiny_encoder_folder, aligned, tmp_path):
     both, words = (load_encoder(str(tiny_encoder_folder)) for _ in range(2))
+    for module in (*both.model.modules(), *words.model.modules()):
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0  # which a sum draws once for all of its objectives
     sums = short(objective={"word": 1.0, "sentence": 0.5}, steps=1)
     facts = realign(both, aligned, sums, tmp_path / "a", seed=3)
     alone = realign(words, aligned, short(steps=1), tmp_path / "b", seed=3)
-    assert facts["history"][0]["word"] == alone["history"][0]["word"]
+    assert facts["history"][0]["word"] == pytest.approx(alone["history"][0]["word"], abs=1e-5)
     assert facts["history"][0]["sentence"] > 0
     assert any(not torch.equal(a, b) for a, b in zip(both.model.parameters(), words.model.parameters(), strict=True))
 

@@ -63,7 +63,7 @@ class AlignSettings:
     mass: float = 0.8
     penalty: float = 0.5
     max_length: int = 128
-    subwords_per_batch: int = 4096
+    subwords_per_batch: int = 1024
     precision: str = "fp32"
     romanised: float = 0.0
     romanised_floor: float = 0.3

@@ -15,7 +15,7 @@ from xrealign.model.layers import hidden_state, resolve_layer
 from xrealign.model.transform_fits import Array, fit_transform
 from xrealign.model.transforms import Transforms
 from xrealign.model.vectors import sentence_vectors
-from xrealign.model.words import encode_texts, length_batches, make_batch, pool_words, word_spans
+from xrealign.model.words import batch_subwords, encode_texts, length_batches, make_batch, pool_words, word_spans
 from xrealign.progress import track
 from xrealign.types import Bitext
 
@@ -125,7 +125,7 @@ def word_vectors(
     word: Array,
     layer: int,
     max_length: int = 128,
-    subwords_per_batch: int = 4096,
+    subwords_per_batch: int | None = None,
 ) -> tuple[Array, Array]:
     """Vectors of chosen words, and which of them were found: not those that truncation cut off.
 
@@ -141,7 +141,7 @@ def word_vectors(
     order = np.argsort(sentence, kind="stable")
     starts = np.searchsorted(sentence[order], np.arange(len(texts) + 1))
     with torch.inference_mode():
-        for rows in length_batches(encoded.lengths, subwords_per_batch):
+        for rows in length_batches(encoded.lengths, subwords_per_batch or batch_subwords(encoder.device)):
             wanted = np.concatenate([order[starts[row] : starts[row + 1]] for row in rows])
             if not len(wanted):
                 continue

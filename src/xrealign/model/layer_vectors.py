@@ -15,7 +15,15 @@ from torch import Tensor, nn
 from xrealign.errors import ArtifactError, ConfigError
 from xrealign.model.encoder import Encoder, load_encoder, resolve_encoder
 from xrealign.model.layers import find_blocks, hidden_states
-from xrealign.model.words import TextBatch, encode_texts, length_batches, make_batch, pool_sentences, pool_words
+from xrealign.model.words import (
+    TextBatch,
+    batch_subwords,
+    encode_texts,
+    length_batches,
+    make_batch,
+    pool_sentences,
+    pool_words,
+)
 from xrealign.progress import track
 
 Array = np.ndarray[Any, Any]
@@ -59,7 +67,7 @@ def sentence_layers(
     layers: Sequence[int],
     max_length: int = 128,
     pooling: str = "mean",
-    subwords_per_batch: int = 4096,
+    subwords_per_batch: int | None = None,
     what: str | None = None,
 ) -> dict[int, Array]:
     """A vector of each sentence at each layer, (S, D) float32, in the order of ``texts``.
@@ -77,7 +85,7 @@ def sentence_layers(
         raise ConfigError(f"sentence pooling {pooling!r} is unknown; expected one of {', '.join(SENTENCE_POOLINGS)}")
     encoded = encode_texts(encoder.tokenizer, texts, max_length)
     found = {layer: np.zeros((len(texts), encoder.width), dtype=np.float32) for layer in layers}
-    batches = length_batches(encoded.lengths, subwords_per_batch)
+    batches = length_batches(encoded.lengths, subwords_per_batch or batch_subwords(encoder.device))
     with torch.inference_mode():
         for rows in track(batches, what) if what else batches:
             batch = make_batch([(encoded, rows)], encoder.tokenizer.pad_token_id).to(encoder.device)
@@ -103,7 +111,7 @@ def word_layers(
     layers: Sequence[int],
     max_length: int = 128,
     pooling: str = "mean",
-    subwords_per_batch: int = 4096,
+    subwords_per_batch: int | None = None,
     what: str | None = None,
 ) -> tuple[dict[int, Array], Array]:
     """Vectors of chosen words at each layer, (P, D) float32, and which of the words have one, (P,) bool.
@@ -119,7 +127,10 @@ def word_layers(
     found = {layer: np.zeros((len(wanted), encoder.width), dtype=np.float32) for layer in layers}
     there = np.zeros(len(wanted), dtype=bool)
     needed = np.unique(wanted[:, 0])
-    batches = [needed[rows] for rows in length_batches(encoded.lengths[needed], subwords_per_batch)]
+    batches = [
+        needed[rows]
+        for rows in length_batches(encoded.lengths[needed], subwords_per_batch or batch_subwords(encoder.device))
+    ]
     with torch.inference_mode():
         for rows in track(batches, what) if what else batches:
             batch = make_batch([(encoded, rows)], encoder.tokenizer.pad_token_id)
@@ -156,7 +167,7 @@ def neuron_layers(
     texts: Sequence[str],
     layers: Sequence[int],
     max_length: int = 128,
-    subwords_per_batch: int = 4096,
+    subwords_per_batch: int | None = None,
     what: str | None = None,
 ) -> dict[int, Array]:
     """For each sentence and neuron the share of its subwords at which the neuron fires, (S, M) float32 by layer.
@@ -180,7 +191,7 @@ def neuron_layers(
 
     handles = [_activation(blocks[layer - 1]).register_forward_hook(keep(layer)) for layer in chosen]
     found: dict[int, Array] = {}
-    batches = length_batches(encoded.lengths, subwords_per_batch)
+    batches = length_batches(encoded.lengths, subwords_per_batch or batch_subwords(encoder.device))
     try:
         with torch.inference_mode():
             for rows in track(batches, what) if what else batches:

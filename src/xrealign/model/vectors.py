@@ -9,7 +9,7 @@ import torch
 
 from xrealign.model.encoder import Encoder
 from xrealign.model.layers import hidden_state
-from xrealign.model.words import encode_texts, length_batches, make_batch, pool_sentences
+from xrealign.model.words import batch_subwords, encode_texts, length_batches, make_batch, pool_sentences
 from xrealign.progress import track
 
 
@@ -18,7 +18,7 @@ def sentence_vectors(
     texts: Sequence[str],
     layer: int,
     max_length: int = 128,
-    subwords_per_batch: int = 4096,
+    subwords_per_batch: int | None = None,
     what: str | None = None,
 ) -> np.ndarray:
     """Mean-pooled vectors of ``texts`` at ``layer``. *Shape:* (S, D), float32, in the order of ``texts``.
@@ -27,7 +27,7 @@ def sentence_vectors(
     """
     encoded = encode_texts(encoder.tokenizer, texts, max_length)
     vectors = np.zeros((len(texts), encoder.width), dtype=np.float32)
-    batches = length_batches(encoded.lengths, subwords_per_batch)
+    batches = length_batches(encoded.lengths, subwords_per_batch or batch_subwords(encoder.device))
     with torch.inference_mode():
         for rows in track(batches, what) if what else batches:
             batch = make_batch([(encoded, rows)], encoder.tokenizer.pad_token_id).to(encoder.device)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from xrealign.errors import ConfigError
 from xrealign.model.layers import find_blocks, hidden_state, states_above
-from xrealign.model.words import EncodedTexts, length_batches, make_batch
+from xrealign.model.words import EncodedTexts, batch_subwords, length_batches, make_batch
 from xrealign.progress import say
 from xrealign.train.front_batch import FrontBatch, FrontPart, Places, split_front
 from xrealign.train.front_store import FrontStore, sentence_keys
@@ -32,7 +32,6 @@ from xrealign.train.streams import PairBatch, PairStream
 
 __all__ = ["FrontCache", "FrontStream", "front_loss", "front_pieces", "front_stream", "frozen_layers"]
 
-SUBWORDS = 4096  # of a batch when the cache is filled
 Array = np.ndarray[Any, Any]
 
 
@@ -165,7 +164,7 @@ class FrontCache:
         training = self.model.training
         self.model.eval()
         with torch.no_grad(), store.new_table(keys, lengths) as table:
-            for chosen in length_batches(lengths, SUBWORDS):
+            for chosen in length_batches(lengths, batch_subwords(next(self.model.parameters()).device)):
                 batch = make_batch([(texts, rows[chosen])], self.pad)
                 state = hidden_state(self.model, self.layer, self._moved(batch.inputs)).cpu()
                 inside = batch.inputs["attention_mask"].bool()

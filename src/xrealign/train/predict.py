@@ -25,7 +25,7 @@ from xrealign.errors import ConfigError
 from xrealign.model.encoder import Encoder
 from xrealign.model.layers import find_blocks, hidden_state
 from xrealign.model.transform_fits import Transform
-from xrealign.model.words import length_batches
+from xrealign.model.words import batch_subwords, length_batches
 from xrealign.progress import track
 from xrealign.tasks.statistics import Prediction, SlotPrediction
 from xrealign.tasks.task import AnyExample, Kind
@@ -45,7 +45,7 @@ class PredictSettings:
     Attributes:
         max_length: longest text or window in subwords, special ones included.
         stride: subwords that a window shares with the one before.
-        subwords: of a batch, padding included.
+        subwords: of a batch, padding included; None for what suits the device.
         constrained: of kind ner: the most probable tags among those where no I-X follows anything but B-X and I-X;
             otherwise each word's most probable tag, and an I-X that follows anything else is taken for B-X, which is
             how seqeval and the CoNLL script read it.
@@ -54,15 +54,15 @@ class PredictSettings:
 
     max_length: int = 96
     stride: int = 32
-    subwords: int = 4096
+    subwords: int | None = None
     constrained: bool = False
     max_answer: int = 30
 
     def __post_init__(self) -> None:
         """Raises: ConfigError: a number is not above 0."""
         for name in ("max_length", "subwords", "max_answer"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} = {getattr(self, name)} is impossible; expected 1 or more")
+            if (given := getattr(self, name)) is not None and given < 1:
+                raise ConfigError(f"{name} = {given} is impossible; expected 1 or more")
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def predict_inputs(
     modes = model.training, head.training
     model.eval()
     head.to(device).eval()
-    batches = length_batches(inputs.texts.lengths, settings.subwords)
+    batches = length_batches(inputs.texts.lengths, settings.subwords or batch_subwords(device))
     found: dict[str, list[tuple[Tensor, ...]]] = {name: [] for name in maps}
     words: list[Array] = []
     top = len(find_blocks(model))
