@@ -157,6 +157,8 @@ class _Training(_Table):
     """Train on the embedding rows that occur; same result, half the memory."""
     checkpoint_every: Annotated[int, Field(ge=1)] = 100
     precision: Precision = "auto"
+    compile: bool = False
+    """Compile the encoder's blocks (torch.compile); on GPUs only."""
 
 
 class ObjectiveTable(_Table):

@@ -23,6 +23,7 @@ def check_settings(config: Config) -> None:
         ConfigError: one line for each setting that does not fit the selector, the encoder or the machine.
     """
     from xrealign.model.layers import resolve_layer
+    from xrealign.model.compiled import check_compile
     from xrealign.train.loop import choose_precision
 
     blocks = encoder_shape(config).blocks
@@ -35,6 +36,8 @@ def check_settings(config: Config) -> None:
         problems += _problems(f"{key}: ", resolve_layer, layer, blocks) if blocks else []
     for key, precision in (("realign", config.realign.precision), ("finetune", config.finetune.precision)):
         problems += _problems(f"{key}.precision: ", choose_precision, precision)
+    for key, wanted in (("realign", config.realign.compile), ("finetune", config.finetune.compile)):
+        problems += _problems(f"{key}.", check_compile, wanted)
     if problems:
         raise ConfigError(problems)
 

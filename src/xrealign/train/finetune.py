@@ -65,6 +65,7 @@ class FinetuneSettings:
     compact_vocabulary: bool = True
     checkpoint_every: int = 100
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    compile: bool = False
 
 
 def finetune(
@@ -93,6 +94,7 @@ def finetune(
         seed,
         compact=settings.compact_vocabulary,
         precision=settings.precision,
+        compiled=settings.compile,
         lora=LoraSettings(**settings.lora) if settings.adapter == "lora" else None,
     )
     return head, trained.facts() | facts

@@ -73,6 +73,7 @@ def joint(
         seed,
         compact=realigning.compact_vocabulary and finetuning.compact_vocabulary,
         precision=finetuning.precision,
+        compiled=finetuning.compile,
         lora=adapters,
     )
     return head, finished(told, trained) | {"task": task_facts}

@@ -77,6 +77,7 @@ def realign(
         seed,
         compact=settings.compact_vocabulary,
         precision=settings.precision,
+        compiled=settings.compile,
         lora=LoraSettings(**settings.lora) if settings.adapter == "lora" else None,
     )
     return finished(facts, trained)

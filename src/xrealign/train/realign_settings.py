@@ -68,6 +68,7 @@ class RealignSettings:
     compact_vocabulary: bool = True
     checkpoint_every: int = 100
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    compile: bool = False
 
     @property
     def weights(self) -> dict[str, float]:
