@@ -22,8 +22,8 @@ def check_settings(config: Config) -> None:
     Raises:
         ConfigError: one line for each setting that does not fit the selector, the encoder or the machine.
     """
-    from xrealign.model.layers import resolve_layer
     from xrealign.model.compiled import check_compile
+    from xrealign.model.layers import resolve_layer
     from xrealign.train.loop import choose_precision
 
     blocks = encoder_shape(config).blocks
