@@ -1,6 +1,7 @@
 """How fast a test set is tagged: `xrealign.train.predict` against a plain loop, in one run, with the same predictions.
 
     python benchmarks/evaluate_speed.py                      # segments of the Universal Declaration, nothing to fetch
+    python benchmarks/evaluate_speed.py --task ud-pos        # test sentences of 70 languages (fetched), shorter ones
     python benchmarks/evaluate_speed.py --sentences 2000 --subwords 16384
 
 The plain loop is what evaluation scripts often are: the sentences in their order, batches of two padded to the longer
@@ -23,6 +24,7 @@ import torch
 from xrealign.corpus.embedded import udhr_segments
 from xrealign.language import parse_language
 from xrealign.model.encoder import Encoder, load_encoder
+from xrealign.tasks.builtin import load_builtin
 from xrealign.tasks.task import TaggedExample
 from xrealign.train.heads import make_head
 from xrealign.train.predict import predict
@@ -38,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoder", default="starter")
     parser.add_argument("--sentences", type=int, default=300)
+    parser.add_argument("--task", help="a built-in task of tagged words, in the place of the Declaration")
     parser.add_argument("--subwords", type=int, default=None, help="of our batches; by default what suits the device")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--max-length", type=int, default=256, help="longer sentences are left out")
@@ -47,7 +50,7 @@ def main() -> None:
         encoder.model.cuda()
     seed_torch(0, "head")
     head = make_head("pos", encoder.width, (), TAGS).eval().to(encoder.device)
-    examples = sentences(encoder, settings.sentences, settings.max_length)
+    examples = sentences(encoder, settings.sentences, settings.max_length, settings.task)
 
     def ours() -> list[tuple[str, ...]]:
         length, subwords = settings.max_length, settings.subwords
@@ -81,10 +84,15 @@ def main() -> None:
     print(json.dumps(result))
 
 
-def sentences(encoder: Encoder, count: int, length: int) -> list[TaggedExample]:
-    """Segments of the Universal Declaration in ten languages, none that would be cut; again if too few."""
-    texts = udhr_segments()
-    lines = [line for code in LANGUAGES for line in texts.of(parse_language(code)).values()]
+def sentences(encoder: Encoder, count: int, length: int, task: str | None) -> list[TaggedExample]:
+    """Segments of the Universal Declaration in ten languages, or test sentences of a task in all of its languages, none
+    that would be cut; again if too few."""
+    if task:
+        tests = load_builtin(task, parse_language("eng")).tests
+        lines = [" ".join(example.words) for _, split in sorted(tests.items()) for example in split[:20]]
+    else:
+        texts = udhr_segments()
+        lines = [line for code in LANGUAGES for line in texts.of(parse_language(code)).values()]
     lines = [lines[n] for n in np.random.default_rng(1).permutation(len(lines))]
     fitting = [line for line in lines if len(encoder.tokenizer(line)["input_ids"]) <= length]
     chosen = [fitting[n % len(fitting)].split() for n in range(count)]
