@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from xrealign.cli import app
 from xrealign.errors import XrealignError
-from xrealign.evaluate_command import show
+from xrealign.evaluate_output import show
 from xrealign.tasks.metrics import score
 from xrealign.tasks.statistics import label_statistics
 from xrealign.train.heads import make_head, save_head
