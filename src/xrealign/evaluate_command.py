@@ -17,7 +17,6 @@ from xrealign.textio import write_atomic
 if TYPE_CHECKING:
     from xrealign.tasks.task import Kind, Split
 
-KINDS = ("class", "pair", "pos", "ner", "slots", "qa")
 RETRIEVAL = "retrieval"
 
 
@@ -179,6 +178,7 @@ def _tests(
     from xrealign.tasks.builtin import BUILTIN, load_builtin
     from xrealign.tasks.load import read_tests
     from xrealign.tasks.spec import TaskSpec
+    from xrealign.tasks.task import KINDS
 
     if task in BUILTIN and not files:
         built = load_builtin(task, source, None, None, None, size, 0)
@@ -217,7 +217,7 @@ def _retrieval(
     from xrealign.measure.retrieval import retrieval_ranks
     from xrealign.model.encoder import load_encoder
     from xrealign.model.vectors import sentence_vectors
-    from xrealign.tasks.metrics import METRICS, bootstrap, score
+    from xrealign.tasks.metrics import bootstrap, score
     from xrealign.tasks.statistics import retrieval_statistics
 
     read = {language: (read_bar if ".txt" in path.suffixes[-2:] else read_tsv) for language, path in files.items()}
@@ -232,7 +232,7 @@ def _retrieval(
         forward, backward = retrieval_ranks(src, tgt).tolist(), retrieval_ranks(tgt, src).tolist()
         statistics = retrieval_statistics([[rank] for rank in (*forward, *backward)])
         interval = bootstrap(statistics, "accuracy")
-        values = {name: score(statistics, name) for name in ("accuracy", "mrr", "map") if name in METRICS}
+        values = {name: score(statistics, name) for name in ("accuracy", "mrr", "map")}
         file = str(files[language])
         results.append(
             Result(

@@ -19,6 +19,7 @@ from xrealign.collecting import centring_bitexts
 from xrealign.config import Config
 from xrealign.language import Language
 from xrealign.progress import track
+from xrealign.report.context import BASELINE
 from xrealign.scoring import PARTS, WHOLES, signature, write_scores
 from xrealign.stages import Facts, open_encoder, read_task
 from xrealign.tasks.metrics import MAIN_METRIC, score, scores
@@ -28,7 +29,6 @@ from xrealign.textio import write_atomic
 from xrealign.types import Score
 
 Array = np.ndarray[Any, Any]
-BASELINE = "baseline"
 CONTROLS = {"centring": "centred", "rotation": "rotated", "centred-rotation": "centred-rotated",
             "normalised-rotation": "normalised-rotated", "linear": "linear"}  # fmt: skip
 """Methods' names of the training-free maps."""

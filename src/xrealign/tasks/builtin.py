@@ -75,26 +75,19 @@ def load_builtin(
 
 def _intents(wanted: BuiltinWanted) -> Task:
     """Commands to a voice assistant by intent, in 64 languages; comes with xrealign."""
-    return load_intents(
-        wanted.source,
-        wanted.targets,
-        6000 if wanted.train_size is None else wanted.train_size,
-        600 if wanted.dev_size is None else wanted.dev_size,
-        200 if wanted.test_size is None else wanted.test_size,
-        wanted.seed,
-    )
+    return load_intents(wanted.source, wanted.targets, *_intent_sizes(wanted), wanted.seed)
 
 
 def _intents_slots(wanted: BuiltinWanted) -> Task:
     """The same commands with their slots as tags; comes with xrealign."""
-    return load_intent_slots(
-        wanted.source,
-        wanted.targets,
-        6000 if wanted.train_size is None else wanted.train_size,
-        600 if wanted.dev_size is None else wanted.dev_size,
-        200 if wanted.test_size is None else wanted.test_size,
-        wanted.seed,
-    )
+    return load_intent_slots(wanted.source, wanted.targets, *_intent_sizes(wanted), wanted.seed)
+
+
+def _intent_sizes(wanted: BuiltinWanted) -> tuple[int, int, int]:
+    """Sentences of train, dev and each test; templates can say far more than is needed."""
+    given = (wanted.train_size, wanted.dev_size, wanted.test_size)
+    train, dev, test = (usual if size is None else size for size, usual in zip(given, (6000, 600, 200), strict=True))
+    return train, dev, test
 
 
 def _sib200(wanted: BuiltinWanted) -> Task:
