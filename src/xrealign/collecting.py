@@ -20,15 +20,14 @@ from xrealign.types import Bitext, SentencePair
 def training_bitexts(config: Config, language: Language) -> list[tuple[Bitext, Counter[str]]]:
     """Pairs to realign on in one language, by source of text, with what was left out and why."""
     from xrealign.corpus.embedded import held_out, training_bitext
-    from xrealign.corpus.readers import read_bar, read_tsv
+    from xrealign.corpus.readers import read_bitext
 
     source = parse_language(config.source)
     if config.corpus.files:
         if language.tag not in config.corpus.files:
             raise DataError(f"corpus.files has no file for {language.tag}, which is in the subset")
         path = Path(config.corpus.files[language.tag])
-        read = read_bar if ".txt" in path.suffixes[-2:] else read_tsv
-        return [_filtered(config, read(path, source, language), Counter())]
+        return [_filtered(config, read_bitext(path, source, language), Counter())]
     tables = embedded_tables(config.corpus.sources)
     have = [table for table in tables if language in table.texts and source in table.texts]
     if not have:

@@ -213,15 +213,14 @@ def _retrieval(
 
     Every sentence of either side is a query among all of the other side; accuracy, MRR and mAP are over both.
     """
-    from xrealign.corpus.readers import read_bar, read_tsv
+    from xrealign.corpus.readers import read_bitext
     from xrealign.measure.retrieval import retrieval_ranks
     from xrealign.model.encoder import load_encoder
     from xrealign.model.vectors import sentence_vectors
     from xrealign.tasks.metrics import bootstrap, score
     from xrealign.tasks.statistics import retrieval_statistics
 
-    read = {language: (read_bar if ".txt" in path.suffixes[-2:] else read_tsv) for language, path in files.items()}
-    bitexts = {language: read[language](path, source, language) for language, path in files.items()}
+    bitexts = {language: read_bitext(path, source, language) for language, path in files.items()}
     encoder = load_encoder(model)
     results, items = [], []
     for language, bitext in sorted(bitexts.items()):

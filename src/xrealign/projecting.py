@@ -173,7 +173,7 @@ def _by_user(config: Config, task: Any, texts: Any) -> list[Labelled]:
     Raises:
         DataError: a language has no file, or it has other sentences than the parallel text, or unknown labels.
     """
-    from xrealign.corpus.readers import read_bar, read_tsv
+    from xrealign.corpus.readers import read_bitext
 
     files, corpus = config.project.labelled or {}, config.corpus.files or {}
     source = parse_language(config.source)
@@ -185,7 +185,7 @@ def _by_user(config: Config, task: Any, texts: Any) -> list[Labelled]:
         if files[tag] not in read:
             read[files[tag]] = read_labelled(config, task, Path(files[tag]), source)
         path, examples = Path(corpus[tag]), read[files[tag]]
-        pairs = (read_bar if ".txt" in path.suffixes[-2:] else read_tsv)(path, source, parse_language(tag))
+        pairs = read_bitext(path, source, parse_language(tag))
         if len(pairs) != len(examples):
             raise DataError(
                 f"{len(examples)} labelled sentences, but {path} has {len(pairs)} pairs; sentence N must be the source "

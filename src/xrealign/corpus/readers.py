@@ -92,6 +92,16 @@ def read_bar(path: str | Path, src: Language, tgt: Language) -> Bitext:
     return _bitext(src, tgt, pairs, Path(path).name, path)
 
 
+def read_bitext(path: str | Path, src: Language, tgt: Language) -> Bitext:
+    """A user's file of pairs by its ending: `read_bar` for ``.txt`` (compressed or not), else `read_tsv`.
+
+    Raises:
+        DataError: what these two raise.
+    """
+    read = read_bar if ".txt" in Path(path).suffixes[-2:] else read_tsv
+    return read(path, src, tgt)
+
+
 def read_line_aligned(paths: Mapping[Language, str | Path], name: str) -> MultiText:
     """Files in several languages of which line N says the same in all (NTREX, TICO-19); ids are line numbers.
 
