@@ -14,6 +14,7 @@ import typer
 
 from xrealign._version import __version__
 from xrealign.errors import ConfigError, XrealignError
+from xrealign.signals import Stopped, handled
 
 app = typer.Typer(
     name="xrealign",
@@ -158,7 +159,8 @@ def main() -> None:
     """Entry point: errors of the user's making are one line (or one for each mistake) and exit code 2."""
     debug = "--debug" in sys.argv
     try:
-        app()
+        with handled():
+            app()
     except XrealignError as error:
         if debug:
             raise
@@ -166,6 +168,6 @@ def main() -> None:
         for line in lines:
             print(f"error: {line}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except Stopped as stopped:
         print("stopped; run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(stopped.code)

@@ -5,8 +5,11 @@
     ├── LanguageError      a language code or name nobody knows, or the same language twice
     ├── DataError          a file breaks its format; carries the place as ``path:line``
     ├── ArtifactError      something saved is missing, damaged, or of another version
+    │   └── DamagedWork    what a stage had saved on its way is damaged: the stage begins anew
+    ├── OutputError        a file cannot be written; an OSError too
     ├── TrainingError      training cannot go on (a loss that is not a number, no links at all)
-    ├── MissingExtra       an optional library is absent; says what to install
+    ├── InstallationError  a library is missing, or of a version that xrealign was not made for
+    ├── MissingExtra       an optional library is absent or of such a version; says what to install
     └── ExternalToolError  a program we called failed; carries its last lines
 
 A message says what happened, the value, where it was, and what to do about it. The command line prints it
@@ -21,14 +24,17 @@ from pathlib import Path
 
 
 class XrealignError(Exception):
-    """Base of every error a user can cause or mend."""
+    """Base of every error a user can cause or mend; what its text quotes of a file cannot work on a terminal."""
+
+    def __str__(self) -> str:
+        return visible(super().__str__())
 
 
 class ConfigError(XrealignError):
     """A configuration that cannot be run. ``problems`` holds one line for each mistake found."""
 
     def __init__(self, problems: str | Iterable[str]) -> None:
-        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        self.problems = list(map(visible, [problems] if isinstance(problems, str) else problems))
         super().__init__("\n".join(self.problems))
 
 
@@ -50,15 +56,31 @@ class ArtifactError(XrealignError):
     """A saved result that is missing, damaged or made by another version."""
 
 
+class DamagedWork(ArtifactError):  # noqa: N818 - what it is, not whose error
+    """Saved work of a stage under way that differs from what was written. `xrealign.store.build` begins anew."""
+
+
+class OutputError(XrealignError, OSError):
+    """A file or folder that cannot be written; ``errno``, ``strerror`` and ``filename`` as any OSError has them."""
+
+    def __str__(self) -> str:
+        return self.strerror if self.filename is None else f"{self.filename}: {self.strerror}"
+
+
 class TrainingError(XrealignError):
     """Training that cannot go on."""
 
 
-class MissingExtra(XrealignError):  # noqa: N818 - the name says what to do, not that it is an error
-    """An optional library is not installed."""
+class InstallationError(XrealignError):
+    """A library that xrealign cannot do without is missing, or of a version outside of its range."""
 
-    def __init__(self, library: str, extra: str, purpose: str) -> None:
-        super().__init__(f'{purpose} needs {library}, which is not installed: pip install "xrealign[{extra}]"')
+
+class MissingExtra(XrealignError):  # noqa: N818 - the name says what to do, not that it is an error
+    """An optional library is not installed; or not as it must be, which ``instead`` then says."""
+
+    def __init__(self, library: str, extra: str, purpose: str, instead: str = "") -> None:
+        fault = f"{library} {instead}" if instead else f"{library}, which is not installed"
+        super().__init__(f'{purpose} needs {fault}: pip install "xrealign[{extra}]"')
 
 
 class ExternalToolError(XrealignError):
@@ -67,6 +89,19 @@ class ExternalToolError(XrealignError):
     def __init__(self, command: str, code: int, stderr: str) -> None:
         tail = " | ".join(stderr.strip().splitlines()[-3:])
         super().__init__(f"{command} ended with exit code {code}: {tail or 'it printed no error text'}")
+
+
+def visible(text: str) -> str:
+    """``text`` with escapes for what nobody sees or a terminal obeys: control characters, direction marks, surrogates.
+
+    Line ends stay, and blanks and joiners, which are part of spellings.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in _KEPT else c.encode("unicode_escape").decode() for c in text)
+
+
+_KEPT = "\n\u00a0\u3000\u200c\u200d"
 
 
 def nearest(value: str, known: Iterable[str], count: int = 1) -> list[str]:

@@ -7,7 +7,6 @@ Each language is kept as soon as it is done, so that an evaluation that was stop
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +16,18 @@ import numpy as np
 
 from xrealign.collecting import centring_bitexts
 from xrealign.config import Config
+from xrealign.errors import DamagedWork
 from xrealign.language import Language
 from xrealign.progress import track
 from xrealign.report.context import BASELINE
 from xrealign.scoring import PARTS, WHOLES, signature, write_scores
 from xrealign.stages import Facts, open_encoder, read_task
+from xrealign.store import seal, unseal
 from xrealign.tasks.metrics import MAIN_METRIC, score, scores
 from xrealign.tasks.statistics import Prediction, SlotPrediction, Statistics, majority, task_statistics
 from xrealign.tasks.task import AnyExample, Kind, Task, labels_of, tags_of
-from xrealign.textio import write_atomic
 from xrealign.types import Score
+from xrealign.writing import new_path, write_atomic
 
 Array = np.ndarray[Any, Any]
 CONTROLS = {"centring": "centred", "rotation": "rotated", "centred-rotation": "centred-rotated",
@@ -72,7 +73,7 @@ def make_evaluate(config: Config, task_folder: Path, model_folder: Path, out: Pa
             )
             work.mkdir(parents=True, exist_ok=True)
             write_atomic(kept, _to_json(found))
-        results[language] = _from_json(kept.read_text("utf-8"))
+        results[language] = _from_json(kept)
     return write_results(task, kind, labels, tags, results, out, method, config.seed)
 
 
@@ -162,7 +163,8 @@ def write_results(
             columns[name + PARTS] += parts.tolist()
             columns[name + WHOLES] += wholes.tolist()
             found += language_scores(task, kind, labels, tags, language, statistics, name, seed)
-    pq.write_table(pa.table(columns), out / "items.parquet", compression="zstd")
+    with new_path(out / "items.parquet") as aside:
+        pq.write_table(pa.table(columns), aside, compression="zstd")
     write_scores(found, out)
     values = {s.language: s.value for s in found if (s.method, s.metric) == (method, main)}
     others = [value for tag, value in values.items() if tag != task.source.tag]
@@ -238,16 +240,21 @@ def _to_json(result: LanguageResult) -> str:
         return {"tags": one.tags, "label": one.label} if isinstance(one, SlotPrediction) else one
 
     predictions = {name: [plain(one) for one in found] for name, found in result.predictions.items()}
-    return json.dumps({"predictions": predictions, "cut": result.cut}, ensure_ascii=False)
+    return seal({"predictions": predictions, "cut": result.cut})
 
 
-def _from_json(text: str) -> LanguageResult:
+def _from_json(path: Path) -> LanguageResult:
+    """Raises DamagedWork: the file is not what `_to_json` made."""
+
     def made(one: Any) -> Prediction:
         if isinstance(one, dict):
             return SlotPrediction(tuple(one["tags"]), one["label"])
         return one if isinstance(one, str) else tuple(one)
 
-    content = json.loads(text)
+    try:
+        content = unseal(path.read_text("utf-8"))
+    except ValueError as error:
+        raise DamagedWork(f"{path} is damaged: {error}") from None
     return LanguageResult(
         {name: [made(one) for one in found] for name, found in content["predictions"].items()}, content["cut"]
     )

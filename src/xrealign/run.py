@@ -19,7 +19,21 @@ from xrealign.errors import ArtifactError, ConfigError, did_you_mean
 from xrealign.model.folder import link_or_copy
 from xrealign.plan import REALIGNED, Plan, make_plan
 from xrealign.progress import say
-from xrealign.store import MANIFEST, Stage, build, fingerprint, is_done, read_manifest, rebuild_if_damaged
+from xrealign.store import (
+    MANIFEST,
+    Stage,
+    build,
+    damaged,
+    fingerprint,
+    is_done,
+    listed,
+    owned,
+    read_manifest,
+    rebuild_if_damaged,
+    seal,
+    sync,
+    unseal,
+)
 from xrealign.training import HEAD_FILES
 
 RUN_FILE = "run.json"
@@ -31,8 +45,13 @@ def run(config: Config) -> Path:
     What is there already is not made again; a killed run goes on where it was. Processes of one torchrun share the
     training; all else is done by the first of them (`is_first`).
     """
-    with _together(lambda: make_plan(config)) as (plan, first):
+    with _alone(config), _together(lambda: make_plan(config)) as (plan, first):
         return _run(plan) if first else plan.runs / config.name
+
+
+def _alone(config: Config) -> contextlib.AbstractContextManager[None]:
+    """Keeps a second run of this name out; several processes of torchrun are one run."""
+    return owned(Path(config.runs), config.name) if is_first() else contextlib.nullcontext()
 
 
 def _run(plan: Plan) -> Path:
@@ -130,12 +149,17 @@ def report_fingerprint(plan: Plan) -> str:
 
 
 def is_current(plan: Plan, folder: Path) -> bool:
-    """Whether the run's folder shows exactly these results, and they are all there."""
-    try:
-        known = json.loads((folder / RUN_FILE).read_text("utf-8"))["fingerprint"]
-    except (OSError, ValueError, KeyError):
+    """Whether the run's folder shows exactly these results, and they are all there; says which of its files is not."""
+    if not folder.exists() or not all(is_done(stage, plan.runs) for stage in plan.stages.values()):
         return False
-    return known == report_fingerprint(plan) and all(is_done(stage, plan.runs) for stage in plan.stages.values())
+    try:
+        known = unseal((folder / RUN_FILE).read_text("utf-8"))
+        path = damaged(folder, known["files"])
+    except (OSError, ValueError, KeyError):
+        known, path = {}, folder / RUN_FILE
+    if path is not None:
+        say(f"{path} is damaged or was changed; {folder} is laid out again")
+    return path is None and known["fingerprint"] == report_fingerprint(plan)
 
 
 def summary(key: str, manifest: dict[str, Any]) -> str:
@@ -238,7 +262,7 @@ def realign_only(config: Config, folder: Path | None = None) -> Path:
     Raises:
         ConfigError: the strategy does not realign before the task is learned, or a setting is impossible.
     """
-    with _together(lambda: make_plan(config, needs_task=False)) as (plan, first):
+    with _alone(config), _together(lambda: make_plan(config, needs_task=False)) as (plan, first):
         target = folder or plan.runs / f"{config.name}-encoder"
         return _realign_only(plan, target) if first else target
 
@@ -261,7 +285,7 @@ def _realign_only(plan: Plan, target: Path) -> Path:
         if not there:
             manifest = read_manifest(build(stage, plan.runs))
             say(f"  {summary(name, manifest)} ({manifest['seconds']:.0f} s)")
-    aside = target.parent / f".{target.name}.{os.getpid()}"
+    aside = target.parent / f".{target.name}.new"
     shutil.rmtree(aside, ignore_errors=True)
     try:
         _link_model(plan.folder(key), aside)
@@ -276,7 +300,7 @@ def lay_out(plan: Plan, folder: Path) -> None:
     """Writes the run's folder aside and renames it: report, scores, the realigned encoder, what made them."""
     from xrealign.summing_up import write_run_report
 
-    aside = folder.parent / f".{folder.name}.{os.getpid()}"
+    aside = folder.parent / f".{folder.name}.new"  # one that was killed is cleared away by the next
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
@@ -297,13 +321,16 @@ def lay_out(plan: Plan, folder: Path) -> None:
                 for key, stage in plan.stages.items()
             },
         }
-        (aside / RUN_FILE).write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
         events = plan.runs / ".work" / f"{plan.config.name}.events.jsonl"
         if events.is_file():
             shutil.copyfile(events, aside / "events.jsonl")
+        (aside / RUN_FILE).write_text(seal(facts | {"files": listed(aside)}), "utf-8")
+        for path in (*aside.rglob("*"), aside):
+            sync(path)
         if folder.exists():
             shutil.rmtree(folder)
         aside.rename(folder)
+        sync(folder.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

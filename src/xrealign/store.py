@@ -7,24 +7,27 @@ written aside, fsynced and renamed last: the folder exists exactly when it is co
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import platform
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from xrealign._version import __version__
-from xrealign.errors import ArtifactError
+from xrealign.errors import ArtifactError, DamagedWork
 from xrealign.progress import say
+from xrealign.textio import write_atomic
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT = 2  # from 2 on manifests are sealed
 
 
 def fingerprint(verb: str, version: int, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
@@ -86,12 +89,7 @@ def build(stage: Stage, runs: Path) -> Path:
         with FileLock(runs / ".work" / f"{stage.verb}-{stage.fingerprint}.lock"):
             if is_done(stage, runs):
                 return target
-            aside = work / "result"
-            shutil.rmtree(aside, ignore_errors=True)
-            aside.mkdir()
-            start = time.perf_counter()
-            facts = stage.make(aside, work)
-            _write_manifest(stage, aside, facts, time.perf_counter() - start)
+            aside = _make(stage, work)
             shutil.rmtree(target, ignore_errors=True)  # a folder without a manifest is no result
             aside.replace(target)
             sync(target.parent)
@@ -101,12 +99,53 @@ def build(stage: Stage, runs: Path) -> Path:
     return target
 
 
+def _make(stage: Stage, work: Path) -> Path:
+    """The result, made beside its place. Saved work that turns out to be damaged is dropped, and all begun anew."""
+    aside = work / "result"
+    for turn in (1, 2):
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        start = time.perf_counter()
+        try:
+            facts = stage.make(aside, work)
+        except DamagedWork as error:
+            if turn == 2:
+                raise
+            say(f"{stage.label}: {error}; it is begun anew")
+            shutil.rmtree(work)
+            continue
+        _write_manifest(stage, aside, facts, time.perf_counter() - start)
+        break
+    return aside
+
+
+@contextlib.contextmanager
+def owned(runs: Path, name: str) -> Iterator[None]:
+    """While inside, no other process is inside with the same name; the system ends this with the process, however.
+
+    Raises:
+        ArtifactError: another process is; says which.
+    """
+    (runs / ".work").mkdir(parents=True, exist_ok=True)
+    owner = runs / ".work" / f"{name}.owner"
+    lock = FileLock(runs / ".work" / f"{name}.owner.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        who = owner.read_text("utf-8").strip() if owner.is_file() else "another process"
+        raise ArtifactError(
+            f"{name} is being made by {who}; wait for it or stop it, or give this one another name: --set name=…"
+        ) from None
+    try:
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        write_atomic(owner, f"process {os.getpid()} on {platform.node()}, since {since}\n")
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()
+
+
 def _write_manifest(stage: Stage, folder: Path, facts: Mapping[str, Any], seconds: float) -> None:
-    files = {
-        str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": file_digest(path)}
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
     manifest = {
         "format": FORMAT,
         "xrealign": __version__,
@@ -116,13 +155,45 @@ def _write_manifest(stage: Stage, folder: Path, facts: Mapping[str, Any], second
         "settings": stage.settings,
         "inputs": stage.inputs,
         "seconds": round(seconds, 2),
-        "files": files,
+        "files": listed(folder),
         "facts": facts,
     }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False, default=str) + "\n", "utf-8")
+    (folder / MANIFEST).write_text(seal(manifest), "utf-8")
     for path in folder.rglob("*"):
         sync(path)
     sync(folder)
+
+
+def listed(folder: Path) -> dict[str, dict[str, Any]]:
+    """Size and digest of every file of a folder, by its path in there."""
+    return {
+        str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": _digest_once(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+_OPEN_SEAL = "0" * 64
+
+
+def seal(content: Mapping[str, Any]) -> str:
+    """``content`` as JSON text that begins with the SHA-256 of itself (computed with zeros in its place)."""
+    text = json.dumps({"seal": _OPEN_SEAL, **content}, indent=1, ensure_ascii=False, default=str) + "\n"
+    return text.replace(_OPEN_SEAL, hashlib.sha256(text.encode()).hexdigest(), 1)
+
+
+def unseal(text: str) -> dict[str, Any]:
+    """What `seal` was given.
+
+    Raises:
+        ValueError: it is not JSON, or a character of it has changed.
+    """
+    content: dict[str, Any] = json.loads(text)
+    if not isinstance(content, dict) or not isinstance(found := content.pop("seal", None), str):
+        raise ValueError("it has no seal")  # noqa: TRY004 - damage, not a wrong type of the caller's
+    if hashlib.sha256(text.replace(found, _OPEN_SEAL, 1).encode()).hexdigest() != found:
+        raise ValueError("it differs from its seal")
+    return content
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -132,39 +203,57 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         ArtifactError: there is none, or it is damaged.
     """
     try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
-    except (OSError, ValueError):
+        text = (folder / MANIFEST).read_text("utf-8")
+        old: dict[str, Any] = json.loads(text)
+        return old if old["format"] == 1 else unseal(text)
+    except (OSError, ValueError, KeyError, TypeError):
         raise ArtifactError(f"{folder} holds no complete result; delete it and run again") from None
-    return manifest
+
+
+def damaged(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> Path | None:
+    """The first of the files that is not there, or differs from what was `listed`; None when all are as they were."""
+    for name, known in files.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != known["bytes"] or _digest_once(path) != known["sha256"]:
+            return path
+    return None
 
 
 def verify(folder: Path) -> None:
     """Compares every file of a result with its manifest, digests too; changes nothing.
 
     Raises:
-        ArtifactError: a file is missing or has changed.
+        ArtifactError: a file is missing or has changed, or the manifest has.
     """
-    for name, known in read_manifest(folder)["files"].items():
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != known["bytes"] or file_digest(path) != known["sha256"]:
-            raise ArtifactError(f"{path} is damaged: it differs from its manifest; delete {folder} and run again")
+    path = damaged(folder, read_manifest(folder)["files"])
+    if path is not None:
+        raise ArtifactError(f"{path} is damaged: it differs from its manifest; delete {folder} and run again")
 
 
 def rebuild_if_damaged(stage: Stage, runs: Path) -> None:
-    """Drops a result whose files do not have the sizes its manifest says, or whose manifest is damaged, saying so."""
+    """Drops a result that differs from its manifest in a single bit, or whose manifest is damaged, saying so."""
     folder = stage.folder(runs)
     if not is_done(stage, runs):
         return
     try:
-        files = read_manifest(folder)["files"]
+        path = damaged(folder, read_manifest(folder)["files"])
     except ArtifactError:
-        files = {MANIFEST: {"bytes": -1}}  # what it promises is not known
-    for name, known in files.items():
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != known["bytes"]:
-            say(f"{stage.label}: {path} is damaged; the result is made again")
-            shutil.rmtree(folder)
-            return
+        path = folder / MANIFEST
+    if path is not None:
+        say(f"{stage.label}: {path} is damaged; the result is made again")
+        shutil.rmtree(folder)
+
+
+_DIGESTS: dict[tuple[int, ...], str] = {}
+
+
+def _digest_once(path: Path) -> str:
+    """`file_digest`, once for all hard links to a file: models share the shard of their word embeddings."""
+    facts = path.stat()
+    key = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+    if key not in _DIGESTS:
+        _DIGESTS[key] = file_digest(path)
+    return _DIGESTS[key]
 
 
 def file_digest(path: Path) -> str:

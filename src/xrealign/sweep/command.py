@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -53,6 +49,7 @@ def sweep_command(
     Every cell is checked before anything runs. What cells share is made once; a cell that fails does not stop the
     others. Scores of all cells and a summary over seeds are written to `runs/NAME.sweep/`.
     """
+    from xrealign.store import owned
     from xrealign.sweep.grid import read_sweep
     from xrealign.sweep.local import default_jobs
     from xrealign.sweep.stages import estimate, make_graph
@@ -66,7 +63,8 @@ def sweep_command(
         estimate(graph)
         print(listing(grid, graph, jobs))
         return
-    failures = _finish(grid, graph, jobs, executor, ray_cpus, ray_gpus)
+    with owned(grid.runs, f"{grid.name}.sweep"):
+        failures = _finish(grid, graph, jobs, executor, ray_cpus, ray_gpus)
     _show(grid, failures)
     if failures:
         raise typer.Exit(1)
@@ -130,29 +128,10 @@ def _make(grid: Sweep, graph: Graph, executor: Executor) -> dict[str, Failure]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{failure.stage}: {failure.error}\n\n{failure.details}".rstrip() + "\n", "utf-8")
 
-    with _terminated():
-        try:
-            return make_missing(graph, executor, files.__getitem__, failed)
-        finally:
-            executor.close()
-
-
-@contextmanager
-def _terminated() -> Iterator[None]:
-    """SIGTERM ends the sweep as Ctrl-C does, with exit code 143: workers are ended too, what is done stays."""
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        say("stopped; run the same command again to go on")
-        raise SystemExit(143)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, end)
     try:
-        yield
+        return make_missing(graph, executor, files.__getitem__, failed)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        executor.close()
 
 
 def _logs(grid: Sweep) -> Path:

@@ -8,9 +8,11 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+PATIENCE = 60.0  # seconds for all processes together to save what they are at
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
 
 
@@ -56,11 +58,16 @@ class LocalPool:
         return self._threads.submit(self._ask, request)
 
     def close(self) -> None:
-        """Ends every process at once; stages under way go on from their checkpoints another time."""
+        """Ends every process once the step it is at is saved; stages under way go on from there another time."""
         with self._lock:
             self._closed = True
             processes = list(self._processes.values())
         for process in processes:
+            process.terminate()
+        end = time.monotonic() + PATIENCE
+        for process in processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, end - time.monotonic()))
             process.kill()
         self._threads.shutdown(wait=True, cancel_futures=True)
         for process in processes:

@@ -16,6 +16,7 @@ import threading
 
 from xrealign.errors import ArtifactError, XrealignError
 from xrealign.plan import Plan, make_plan
+from xrealign.signals import Stopped, handled
 from xrealign.store import build, read_manifest
 
 
@@ -45,15 +46,21 @@ def _plan(config: str) -> Plan:
 def main() -> None:
     """Answers requests until the standard input ends, then ends at once, whatever it is doing.
 
-    A killed sweep closes that input too, so no worker outlives it.
+    A killed sweep closes that input too, so no worker outlives it. SIGTERM, from the sweep, lets a training's step be
+    finished and saved.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the sweep decides
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print belongs into the log
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
-    while True:
-        print(work(requests.get()), file=answers, flush=True)
+    try:
+        with handled():
+            # Ctrl-C reaches every process of a terminal; the sweep decides.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            while True:
+                print(work(requests.get()), file=answers, flush=True)
+    except Stopped as stopped:
+        os._exit(stopped.code)
 
 
 def _listen(requests: queue.SimpleQueue[str]) -> None:

@@ -7,8 +7,9 @@ trainable parameters, optimiser state, buffers (what an objective remembers) and
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,30 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from xrealign.progress import say
-from xrealign.store import file_digest, sync
+from xrealign.store import file_digest, seal, sync, unseal
 
-FORMAT = 1
+FORMAT = 2
+KEPT = 2  # the newest may turn out to be damaged
 
 
-def save_checkpoint(
-    folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, history: list[dict[str, Any]]
-) -> None:
-    """Writes ``folder/step-<step>`` aside, fsyncs it and renames it; older ones are then dropped."""
+@dataclass(frozen=True)
+class Progress:
+    """How far a training has come.
+
+    Attributes:
+        step: steps done.
+        history: its rows.
+        pending: losses of the steps since the last row. *Shape:* (steps, objectives + 1)
+    """
+
+    step: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    pending: Sequence[Sequence[float]] = ()
+
+
+def save_checkpoint(folder: Path, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Writes ``folder/step-<step>`` aside, fsyncs it and renames it; of older ones the newest is kept."""
+    step = progress.step
     target = folder / f"step-{step:08d}"
     aside = folder / f".step-{step:08d}"
     shutil.rmtree(aside, ignore_errors=True)
@@ -37,26 +53,26 @@ def save_checkpoint(
             tensors[f"adam.{key}.{name}"] = torch.as_tensor(value).detach().cpu().contiguous()
     tensors |= {f"buffer.{name}": buffer.detach().cpu().contiguous() for name, buffer in _buffers(model).items()}
     save_file(tensors, aside / "state.safetensors")
-    manifest = {"format": FORMAT, "step": step, "sha256": file_digest(aside / "state.safetensors"), "history": history}
-    (aside / "checkpoint.json").write_text(json.dumps(manifest), encoding="utf-8")
+    digest = file_digest(aside / "state.safetensors")
+    (aside / "checkpoint.json").write_text(seal({"format": FORMAT, "sha256": digest, **vars(progress)}), "utf-8")
     for path in (*aside.iterdir(), aside):
         sync(path)
     shutil.rmtree(target, ignore_errors=True)
     aside.rename(target)
     sync(folder)
-    for old in sorted(folder.glob("step-*"))[:-1]:
+    for old in sorted(folder.glob("step-*"))[:-KEPT]:
         shutil.rmtree(old)
 
 
-def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, list[Any]]:
-    """Restores the newest whole checkpoint in ``folder``; returns its step and history, or (0, []) without one.
+def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+    """Restores the newest whole checkpoint in ``folder``; returns how far it had come: nowhere without one.
 
     A damaged one is named, dropped, and the one before it is used.
     """
     for path in sorted(folder.glob("step-*"), reverse=True):
         manifest = _read_manifest(path)
         if manifest is None:
-            say(f"  checkpoint {path.name} is damaged: dropped")
+            say(f"  checkpoint {path} is damaged: dropped")
             shutil.rmtree(path)
             continue
         tensors = load_file(path / "state.safetensors")
@@ -79,8 +95,8 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
                     optimizer.state[p] = {
                         k: v if k == "step" and not fused else v.to(p.device) for k, v in state.items()
                     }
-        return int(manifest["step"]), list(manifest["history"])
-    return 0, []
+        return Progress(manifest["step"], manifest["history"], manifest["pending"])
+    return Progress()
 
 
 def _buffers(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -91,7 +107,7 @@ def _buffers(model: nn.Module) -> dict[str, torch.Tensor]:
 
 def _read_manifest(path: Path) -> dict[str, Any] | None:
     with contextlib.suppress(OSError, ValueError, KeyError):
-        manifest: dict[str, Any] = json.loads((path / "checkpoint.json").read_text(encoding="utf-8"))
+        manifest = unseal((path / "checkpoint.json").read_text("utf-8"))
         if manifest["format"] == FORMAT and manifest["sha256"] == file_digest(path / "state.safetensors"):
             return manifest
     return None

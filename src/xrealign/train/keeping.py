@@ -7,6 +7,7 @@ same weights. No test set and no target language has a say in it.
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xrealign.errors import ConfigError, TrainingError
+from xrealign.errors import ConfigError, DamagedWork, TrainingError
+from xrealign.model.folder import save_tensors
 from xrealign.train.distributed import in_turn, ranks
 from xrealign.train.guards import Row
 from xrealign.train.loop import After
@@ -130,29 +132,45 @@ def _save(model: nn.Module, names: frozenset[str], path: Path, facts: Mapping[st
 
     if ranks()[0] > 0:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {n: p.detach().cpu().contiguous() for n, p in model.named_parameters() if n in names}
-    new = path.with_suffix(".new")
-    save_file(tensors, new, {"facts": json.dumps(facts)})
-    new.replace(path)
+    told = json.dumps(facts)
+    save_tensors(tensors, path, save_file, {"facts": told, "sha256": _digest(tensors, told)})
+
+
+def _digest(tensors: Mapping[str, Tensor], facts: str) -> str:
+    """SHA-256 of kept weights and what is known of them, 64 hexadecimal digits."""
+    digest = hashlib.sha256(facts.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def read_facts(path: Path) -> dict[str, Any] | None:
-    """The step and score of kept weights; None where there are none."""
-    from safetensors import safe_open
+    """The step and score of kept weights; None where there are none.
 
-    if not path.is_file():
-        return None
-    with safe_open(path, framework="pt") as file:
-        facts: dict[str, Any] = json.loads(file.metadata()["facts"])
-    return facts
+    Raises:
+        DamagedWork: they are not those that were written.
+    """
+    return _read_kept(path)[1] if path.is_file() else None
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    from safetensors.torch import load_file
+    return _read_kept(path)[0]
 
-    tensors: dict[str, Tensor] = load_file(path)
-    return tensors
+
+def _read_kept(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+            known = file.metadata() or {}
+    except (OSError, SafetensorError):
+        raise DamagedWork(f"{path} is damaged") from None
+    if known.get("sha256") != _digest(tensors, known.get("facts", "")):
+        raise DamagedWork(f"{path} is damaged")
+    return tensors, json.loads(known["facts"])
 
 
 def _load(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:

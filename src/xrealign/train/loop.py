@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from xrealign.errors import ConfigError, TrainingError
 from xrealign.model.layers import only_train
 from xrealign.progress import say, track
-from xrealign.train.checkpoint import load_checkpoint, save_checkpoint
+from xrealign.signals import asked_not_interrupted, stop, stop_asked
+from xrealign.train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from xrealign.train.distributed import average, average_gradients, gathered_backward, in_turn, ranks
 from xrealign.train.guards import Row, make_row, not_finite, skipped_steps, stop_after_three
 from xrealign.train.micro import Pieces, cached_backward
@@ -160,6 +161,7 @@ def choose_precision(precision: str) -> str:
     return "bf16" if precision == "bf16" or (precision == "auto" and has) else "no"
 
 
+@asked_not_interrupted()
 def run_phase(model: nn.Module, phase: Phase, folder: Path, seed: int, precision: str = "auto") -> list[Row]:
     """Trains ``model`` in place, going on from the newest checkpoint in ``folder`` if there is one.
 
@@ -167,7 +169,8 @@ def run_phase(model: nn.Module, phase: Phase, folder: Path, seed: int, precision
     the last row (None where there was no step), the rate and, where there is anything to tell: ``skipped`` (see
     `make_row`), ``parts`` (into how many an objective's batches are divided), ``watch``, ``watch at start``,
     ``warnings`` and ``stopped`` (why the phase ended early). On a CPU the result is the same to the bit, however
-    often the training was killed and run again.
+    often the training was killed and run again. A signal to end (`xrealign.signals`) lets the step be finished and
+    saves it.
 
     Raises:
         TrainingError: three steps in a row with a loss or gradient that is not finite; or the memory is too small even
@@ -188,11 +191,20 @@ def run_phase(model: nn.Module, phase: Phase, folder: Path, seed: int, precision
     if not parameters:
         raise TrainingError(f"{phase.name}: there is nothing to train: all weights are frozen and no head is on top")
     rank, count = ranks()
-    start, history = in_turn(lambda: load_checkpoint(folder, model, optimizer))
+    progress = in_turn(lambda: load_checkpoint(folder, model, optimizer))
+    start, history = progress.step, list(progress.history)
     parts = dict(history[-1].get("parts", {})) if history else {}
     before = history[0].get("watch at start") if history else take(phase.watch, model) if phase.watch else None
     losses = torch.zeros(LOG_EVERY, len(phase.objectives) + 1, device=device)
-    since = start
+    since = start - len(progress.pending)
+    for place, row in enumerate(progress.pending):
+        losses[place] = torch.tensor(row, device=device)
+
+    def save(done: int) -> None:
+        if rank == 0:
+            pending = losses[: done - since].tolist()
+            save_checkpoint(folder, Progress(done, history, pending), model, optimizer)
+
     model.train()
     steps = range(start, phase.steps)
     for step in track(steps, phase.name, total=phase.steps, done=start) if rank == 0 else steps:
@@ -233,8 +245,11 @@ def run_phase(model: nn.Module, phase: Phase, folder: Path, seed: int, precision
             since = done
             if "stopped" in row:
                 break
-        if done % phase.checkpoint_every == 0 and done < phase.steps and rank == 0:
-            save_checkpoint(folder, done, model, optimizer, history)
+        if stop_asked() or (done % phase.checkpoint_every == 0 and done < phase.steps):
+            save(done)
+        if stop_asked():
+            say(f"  {phase.name}: stopped after step {done} of {phase.steps}, which is saved")
+            stop()
     model.eval()
     only_train(model, learning)
     return history
