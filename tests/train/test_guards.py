@@ -186,7 +186,7 @@ def test_no_step_waits_for_the_device(tmp_path):
         with _Reads() as reads:
             run_phase(fresh(), phase_of(good, steps), tmp_path / str(steps), seed=0)
         counts.append(reads.count)
-    assert counts == [0, 0]
+    assert counts[0] == counts[1] <= 1, "at most a look at what is left at the end"
     with _Reads() as reads:
         torch.ones(1).item()
     assert reads.count == 1

@@ -16,7 +16,7 @@ from xrealign.model.layers import hidden_state
 from xrealign.model.words import encode_texts, make_batch, mean_words, pool_sentences, pool_words
 from xrealign.train.loop import Objective, Phase, run_phase
 from xrealign.train.losses import sentence_contrastive, word_contrastive
-from xrealign.train.micro import Pieces, cached_backward, split_batch, split_texts, undivided
+from xrealign.train.micro import Pieces, cached_backward, out_of_memory, split_batch, split_texts, undivided
 from xrealign.train.objective_settings import ObjectiveSettings
 from xrealign.train.objectives import OBJECTIVES, make_objective
 from xrealign.train.seeds import seed_torch
@@ -191,22 +191,27 @@ def _spans(text):
         start += len(word)
 
 
-def too_large(encode, most):
-    """The encoding on a device that has room for so many sentences."""
+def no_room():
+    """As torch says it on a GPU."""
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+def too_large(encode, most, full):
+    """The encoding on a device that has room for so many sentences; for more it does what ``full`` does."""
 
     def limited(model, batch):
         texts = getattr(batch, "texts", batch)
         if len(texts.inputs["input_ids"]) > most:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+            full()
         return encode(model, texts)
 
     return limited
 
 
-def trained(folder, stream, tmp_path, most=1000, objectives=1):
+def trained(folder, stream, tmp_path, most=1000, objectives=1, full=no_room):
     _, model = model_of(folder, dropout=0.0)
     names = frozenset(n for n, _ in model.named_parameters() if "pooler" not in n and "temperature" not in n)
-    pieces = Pieces(split_batch, too_large(words_of, most), word_loss)
+    pieces = Pieces(split_batch, too_large(words_of, most, full), word_loss)
     first = PIECES["sentence"]
     both = (
         Objective("sentence", stream, undivided(first), names, pieces=first),
@@ -262,6 +267,21 @@ def test_resuming_keeps_the_parts(tiny_encoder_folder, stream, tmp_path, monkeyp
 def test_a_memory_too_small_for_one_sentence(tiny_encoder_folder, stream, tmp_path):
     with pytest.raises(TrainingError, match=r"realign: the memory is too small at step 1 for 'word'.*any further; try"):
         trained(tiny_encoder_folder, stream, tmp_path, most=0)
+
+
+def test_what_says_that_the_memory_is_too_small():
+    with pytest.raises(RuntimeError) as told:
+        torch.zeros(2**50)
+    assert out_of_memory(told.value)
+    with pytest.raises(MemoryError) as told:
+        np.zeros(2**50)
+    assert out_of_memory(told.value)
+    assert out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."))
+    assert out_of_memory(RuntimeError("std::bad_alloc"))
+    with pytest.raises(RuntimeError) as told:
+        torch.ones(2, 3) @ torch.ones(2, 3)
+    assert not out_of_memory(told.value)
+    assert not out_of_memory(OSError("can't allocate memory"))
 
 
 def test_a_loss_that_cannot_be_divided(tmp_path):

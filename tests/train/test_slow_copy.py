@@ -109,3 +109,21 @@ def test_the_queue_is_the_last_vectors_of_a_list(size, pushes):
 def test_an_empty_queue_is_refused():
     with pytest.raises(ConfigError, match="queue = 0"):
         Queue(0, 4)
+
+
+def test_a_step_that_is_left_out_is_not_remembered():
+    """Its keys may not be numbers; nothing on the host knows whether it is left out."""
+    model, queue = nn.Linear(3, 2), Queue(5, 2)
+    slow = SlowCopy(model, ["weight"], 0.9)
+    queue.push(torch.ones(4, 2))
+    moved(model, 1)
+    before = [tensor.clone() for tensor in (*queue.state_dict().values(), *slow.weights().values())]
+    queue.push(torch.full((3, 2), float("nan")), torch.tensor(1.0))
+    slow.follow(torch.tensor(1.0))
+    after = (*queue.state_dict().values(), *slow.weights().values())
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    queue.push(torch.full((3, 2), 2.0), torch.tensor(0.0))
+    slow.follow(torch.tensor(0.0))
+    assert queue.vectors[:, 0].tolist() == [2, 2, 1, 1, 2]
+    assert (int(queue.place), int(queue.filled)) == (2, 5)
+    torch.testing.assert_close(slow.weights()["weight"], 0.9 * before[-1] + 0.1 * model.weight.detach())

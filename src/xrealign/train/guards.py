@@ -21,6 +21,7 @@ from xrealign.progress import say
 IN_A_ROW = 3
 SHOWN = 4  # items of a step that a message names
 Row = dict[str, Any]
+_ADVICE = "try a lower learning_rate, or clip = 1.0"
 
 
 def not_finite(losses: Sequence[Tensor], gradient_norm: Tensor) -> Tensor:
@@ -89,8 +90,27 @@ def stop_after_three(phase: str, history: Sequence[Row]) -> None:
             steps = ", ".join(str(entry["step"]) for entry in run)
             raise TrainingError(
                 f"{phase}: {IN_A_ROW} steps in a row ({steps}) had to be left out, the first because {_named(run[0])}; "
-                "try a lower learning_rate, or clip = 1.0"
+                f"{_ADVICE}"
             )
+
+
+def check_result(phase: str, history: Sequence[Row], weights: Iterable[tuple[str, Tensor]]) -> None:
+    """Looks at what a phase leaves: the last steps may have spoilt weights without a further loss that would tell.
+
+    Raises:
+        TrainingError: no step was made at all, or a weight is not finite.
+    """
+    left_out = len(skipped_steps(history))
+    if left_out and left_out == history[-1]["step"]:
+        first = next(entry for row in history for entry in row.get("skipped", ()))
+        raise TrainingError(
+            f"{phase}: every step ({left_out}) had to be left out, the first because {_named(first)}; {_ADVICE}"
+        )
+    found = dict(weights)
+    finite = [torch.isfinite(weight.detach()).all() for weight in found.values()]
+    if finite and not all(torch.stack(finite).tolist()):
+        name = next(name for name, whole in zip(found, finite, strict=True) if not whole)
+        raise TrainingError(f"{phase}: training has left weights that are not finite, first {name!r}; {_ADVICE}")
 
 
 def _named(entry: Row) -> str:

@@ -22,6 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xrealign.errors import ArtifactError, ConfigError
+from xrealign.model.finite import check_finite
+from xrealign.model.folder import save_tensors
 from xrealign.model.words import TextBatch, pool_sentences, pool_words
 from xrealign.tasks.task import KINDS, Kind
 from xrealign.textio import write_atomic
@@ -162,7 +164,8 @@ def save_head(folder: Path, head: nn.Module, kind: Kind, labels: Sequence[str], 
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: p.detach().cpu().contiguous() for name, p in head.state_dict().items()}, folder / WEIGHTS)
+    weights = {name: p.detach().cpu().contiguous() for name, p in head.state_dict().items()}
+    save_tensors(weights, folder / WEIGHTS, save_file)
     names: Any = list(labels)
     if kind != "class":
         names = {"kind": kind, "labels": list(labels), "tags": list(tags)}
@@ -195,6 +198,7 @@ def load_head(folder: Path) -> tuple[nn.Module, Kind, tuple[str, ...], tuple[str
     except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError, ConfigError) as error:
         said = " ".join(str(error).split())
         raise ArtifactError(f"{folder}: {WEIGHTS} and {NAMES} are no head ({said}); fine-tune again") from None
+    check_finite(weights.items(), folder / WEIGHTS)
     return head.eval(), kind, labels, tags
 
 

@@ -19,6 +19,18 @@ from xrealign.model.words import TextBatch
 from xrealign.train.streams import LabelledBatch, PairBatch
 
 Vectors = Tensor | tuple[Tensor, ...]
+_NO_MEMORY = ("can't allocate memory", "bad_alloc", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the memory is too small: a GPU's, or a CPU's, for which torch has no class of its own.
+
+    On a CPU this is what a limit on the address space brings (``ulimit -v``); where there is none, Linux hands out
+    more than it has, and kills.
+    """
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
 
 
 @dataclass(frozen=True)

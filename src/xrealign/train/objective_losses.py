@@ -125,17 +125,17 @@ def compare_with_queue(vectors: Vectors, batch: PairBatch, heads: nn.ModuleDict,
     return loss
 
 
-def remember(heads: nn.ModuleDict) -> None:
+def remember(heads: nn.ModuleDict, left_out: Tensor | None = None) -> None:
     """Queues the keys that the last comparison laid aside, and the copy follows the encoder: once for each step,
-    however often it was begun."""
+    however often it was begun; and not where the step is ``left_out`` (1), as its keys may not be numbers."""
     if "queue" not in heads:
         return
     queue = cast(Queue, heads["queue"])
     if queue.pending is not None:
-        queue.push(queue.pending)
+        queue.push(queue.pending, left_out)
         queue.pending = None
         for name in ("slow", "slow_projection"):
-            cast(SlowCopy, heads[name]).follow()
+            cast(SlowCopy, heads[name]).follow(left_out)
 
 
 def compare_transport(vectors: Vectors, batch: PairBatch, heads: nn.ModuleDict, settings: ObjectiveSettings) -> Tensor:

@@ -138,9 +138,10 @@ class RealignObjective:
         """The loss from the vectors of all sentences of the batch."""
         return self._compared((vectors,) if isinstance(vectors, Tensor) else vectors, batch)
 
-    def remember(self) -> None:
-        """Puts the last loss's keys into the queue and lets the slow copy follow; nothing where there are none."""
-        of.remember(self.heads)
+    def remember(self, left_out: Tensor | None = None) -> None:
+        """Puts the last loss's keys into the queue and lets the slow copy follow; nothing where there are none, or
+        where the step is ``left_out`` (1 on the device)."""
+        of.remember(self.heads, left_out)
 
     def _compared(self, vectors: Vectors, batch: PairBatch) -> Tensor:
         _, compare = self._halves()

@@ -44,13 +44,16 @@ class SlowCopy(nn.Module):
         return {name: getattr(self, _key(name)) for name in self.names}
 
     @torch.no_grad()
-    def follow(self) -> None:
-        """Moves the copy a step towards the model."""
+    def follow(self, left_out: Tensor | None = None) -> None:
+        """Moves the copy a step towards the model; not at all where ``left_out``, a scalar on its device, is 1."""
         if self.momentum < 1 and self.names:
             parameters = dict(self.model[0].named_parameters())
+            slow = list(self.weights().values())
             fast = [parameters[name].detach() for name in self.names]
+            if left_out is not None:
+                fast = [torch.where(left_out > 0, old, new) for old, new in zip(slow, fast, strict=True)]
             average = get_ema_multi_avg_fn(self.momentum)  # type: ignore[no-untyped-call]
-            average(list(self.weights().values()), fast, None)
+            average(slow, fast, None)
 
     @torch.no_grad()
     def states(
@@ -117,8 +120,8 @@ class Queue(nn.Module):
         self.register_buffer("filled", torch.zeros((), dtype=torch.long))
 
     @torch.no_grad()
-    def push(self, vectors: Tensor) -> None:
-        """Writes vectors (N, D) over the oldest.
+    def push(self, vectors: Tensor, left_out: Tensor | None = None) -> None:
+        """Writes vectors (N, D) over the oldest; none where ``left_out``, a scalar on its device, is 1.
 
         Raises:
             ConfigError: there are more than the queue holds.
@@ -127,6 +130,10 @@ class Queue(nn.Module):
         if len(vectors) > size:
             raise ConfigError(f"queue = {size} is smaller than a batch, which has {len(vectors)} sentences to queue")
         rows = (self.place + torch.arange(len(vectors), device=vectors.device)) % size
-        self.vectors.index_copy_(0, rows, vectors.to(self.vectors.dtype))
-        self.place.add_(len(vectors)).remainder_(size)
-        self.filled.add_(len(vectors)).clamp_(max=size)
+        new, more = vectors.to(self.vectors.dtype), torch.full_like(self.place, len(vectors))
+        if left_out is not None:
+            new = torch.where(left_out > 0, self.vectors.index_select(0, rows), new)
+            more = torch.where(left_out > 0, torch.zeros_like(more), more)
+        self.vectors.index_copy_(0, rows, new)
+        self.place.add_(more).remainder_(size)
+        self.filled.add_(more).clamp_(max=size)
