@@ -6,16 +6,29 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: setup demo demo-full test test-slow lint types format bench-align clean
+.PHONY: setup demo demo-full test test-slow lint types format lock wheel-test bench-align clean
 
 setup: $(STAMP)
 
-# Exact versions come from constraints.txt; the pinned torch is the CPU build where an index offers one.
-$(STAMP): pyproject.toml constraints.txt
+# Exact versions come from constraints.txt; the pinned torch is the CPU build where an index offers one. CI, and anyone
+# with XREALIGN_LOCKED=1, takes every file by its SHA-256 from the lock files (`make lock` writes them). CUDA's libraries
+# are in no lock: the last line but two brings them where torch is built for them, and nothing otherwise.
+LOCKED := $(filter-out 0 false,$(or $(XREALIGN_LOCKED),$(CI)))
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+$(STAMP): pyproject.toml constraints.txt requirements.lock requirements-build.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "xrealign needs Python 3.11 or newer")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+ifneq ($(LOCKED),)
+	$(PIP) install --require-hashes --no-deps -r requirements-build.lock
+	$(PIP) install --require-hashes --no-deps --no-build-isolation -r requirements.lock
+	$(PIP) install -c constraints.txt torch==2.13.0
+	$(PIP) install --no-deps --no-build-isolation -e .
+	$(PIP) check
+else
+	$(PIP) install -c constraints.txt torch==2.13.0
+	$(PIP) install -c constraints.txt -e '.[dev]'
+endif
 	@touch $(STAMP)
 
 demo: setup
@@ -40,6 +53,15 @@ types: setup
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The lock files anew, from pyproject.toml and constraints.txt; needs a package index, half a minute.
+lock:
+	$(PYTHON) tools/lock.py
+
+# Builds the wheel and the sources and tests the installed wheel, the repository out of sight, with every interpreter.
+PYTHONS ?= python3.11 python3.12 python3.13
+wheel-test: setup
+	$(BIN)/python tools/wheel_test.py $(PYTHONS)
 
 # AER of every aligner on the data pack's gold sets: all tables of docs/align.md, about two hours on two cores.
 bench-align: setup

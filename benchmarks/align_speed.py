@@ -31,7 +31,7 @@ from xrealign.align.files import FileSettings, align_file
 from xrealign.align.linker import Recipe
 from xrealign.align.pairs import check_input
 from xrealign.align.score import words
-from xrealign.model.encoder import resolve_encoder
+from xrealign.model.resolve import resolve_encoder
 from xrealign.paths import cache_folder, data_folder
 from xrealign.textio import read_lines
 

@@ -13,6 +13,7 @@ from typing import Any
 from xrealign import collecting, projecting, stages, training
 from xrealign.config import Config
 from xrealign.linking import make_align
+from xrealign.needs import check_needs
 from xrealign.plan_checks import check_settings
 from xrealign.presets import encoder_shape, settle
 from xrealign.segment import word_rules
@@ -58,10 +59,11 @@ def make_plan(config: Config, needs_task: bool = True) -> Plan:
         needs_task: without it a plan of which only the stages up to ``realign …`` may be made.
 
     Raises:
-        ArtifactError: the encoder is not to be had.
+        ArtifactError, MissingExtra: the encoder, or a library that a setting asks for, is not to be had.
         ConfigError: a setting that does not fit the encoder or the machine.
         DataError: a file of the configuration cannot be read.
     """
+    check_needs(config, needs_task)
     from xrealign.model.encoder import encoder_digest
 
     encoder = {"encoder": encoder_digest(config.encoder.name, config.encoder.revision)}

@@ -106,7 +106,7 @@ def _prompt_problems(config: Config) -> list[str]:
     """What of a configuration does not go with prompt tuning."""
     from transformers import AutoConfig
 
-    from xrealign.model.encoder import resolve_encoder
+    from xrealign.model.resolve import resolve_encoder
     from xrealign.model.positions import positions_of
     from xrealign.train.finetune import check_prompt
 
@@ -132,7 +132,7 @@ def _needs_head(config: Config) -> None:
     """
     from safetensors import safe_open
 
-    from xrealign.model.encoder import resolve_encoder
+    from xrealign.model.resolve import resolve_encoder
 
     folder = resolve_encoder(config.encoder.name, config.encoder.revision)
     names: set[str] = set()

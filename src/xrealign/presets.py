@@ -38,7 +38,7 @@ def encoder_shape(config: Config) -> Shape:
     Raises:
         ArtifactError: it is not to be had.
     """
-    from xrealign.model.encoder import resolve_encoder
+    from xrealign.model.resolve import resolve_encoder
 
     folder = resolve_encoder(config.encoder.name, config.encoder.revision)
     raw = json.loads((folder / "config.json").read_text("utf-8"))

@@ -21,6 +21,7 @@ from sys import stderr
 from xrealign.errors import ArtifactError, MissingExtra, XrealignError
 from xrealign.plan import Plan
 from xrealign.progress import say
+from xrealign.requirements import check_extra
 from xrealign.store import read_manifest
 from xrealign.types import Score
 
@@ -67,6 +68,7 @@ def check_trackers(names: Sequence[str]) -> None:
     """
     for name in names:
         library, extra = MODULES[name]
+        check_extra(extra, f"report.trackers = [{name!r}]")
         if importlib.util.find_spec(library) is None:
             raise MissingExtra(library, extra, f"report.trackers = [{name!r}]")
 

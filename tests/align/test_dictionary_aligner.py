@@ -162,7 +162,7 @@ def test_what_is_told_before_and_on_opening(
 
     def missing(name: str, *rest: object) -> object:
         if name.startswith("simplemma"):
-            raise ImportError(name)
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return real(name, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(builtins, "__import__", missing)

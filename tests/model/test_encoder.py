@@ -16,10 +16,10 @@ from xrealign.model.encoder import (
     encoder_digest,
     folder_digest,
     load_encoder,
-    resolve_encoder,
     save_encoder,
 )
 from xrealign.model.folder import INDEX, SHARDS
+from xrealign.model.resolve import resolve_encoder
 from xrealign.model.vectors import sentence_vectors
 
 TEXTS = ["Everyone has the right to life.", "सभी मनुष्यों को", "人人生而自由", ""]
@@ -187,7 +187,7 @@ BROKEN = {
     "other shapes": (other_shapes, "its weights do not have the shapes its config.json says"),
     "no tokenizer": (no_tokenizer, "has no tokenizer; expected tokenizer.json"),
     "another's tokenizer": (foreign_tokenizer, "has 805 subwords for 700 embeddings"),
-    "damaged tokenizer": (lambda f: (f / "tokenizer.json").write_text('{"version'), "cannot be loaded as an encoder"),
+    "damaged tokenizer": (lambda f: (f / "tokenizer.json").write_text('{"version'), "its tokenizer .* cannot be read"),
 }
 
 
@@ -204,7 +204,10 @@ def test_folders_that_are_refused(copy, case):
 def test_code_beside_a_tokenizer_is_not_run(copy, tmp_path):
     (copy / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass T: pass\n", "utf-8")
     changed(copy, "tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.T", "evil.T"]}, tokenizer_class="T")
-    load_encoder(str(copy))
+    with pytest.raises(
+        ArtifactError, match=r"tokenizer_config.json names code to run \(auto_map\), which is never done"
+    ):
+        load_encoder(str(copy))
     assert not (tmp_path / "ran").exists()
 
 

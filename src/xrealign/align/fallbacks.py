@@ -12,8 +12,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from xrealign.errors import ConfigError, MissingExtra
+from xrealign.errors import ConfigError
 from xrealign.language import Language, codes_of
+from xrealign.requirements import optional
 
 LEMMA_SCORE, PREFIX_SCORE = 0.75, 0.5
 FEWEST_LETTERS, LEAST_PERCENT = 4, 70
@@ -42,11 +43,9 @@ def lemmatizer(language: Language) -> Lemmas | None:
     Raises:
         MissingExtra: simplemma is not installed.
     """
-    try:
+    with optional("lemmas", "looking words up by lemma"):
         from simplemma import lemmatize
         from simplemma.strategies.dictionaries.dictionary_factory import SUPPORTED_LANGUAGES
-    except ImportError:
-        raise MissingExtra("simplemma", "lemmas", "looking words up by lemma") from None
     codes = [*codes_of(language), *(["hbs"] if language.iso in SERBO_CROATIAN else [])]
     code = next((code for code in codes if code in SUPPORTED_LANGUAGES), None)
     if code is None or (code == "hbs" and language.script != "Latn"):

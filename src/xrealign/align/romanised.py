@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from xrealign.align.linker import Sentences
-from xrealign.errors import MissingExtra
+from xrealign.requirements import optional
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -33,10 +33,8 @@ def romaniser() -> Callable[[str], str]:
     Raises:
         MissingExtra: uroman is not installed.
     """
-    try:
+    with optional("romanise", "romanised matching"):
         from uroman import Uroman
-    except ImportError:
-        raise MissingExtra("uroman", "romanise", "romanised matching") from None
     made, lock = Uroman(), Lock()
 
     def romanise(text: str) -> str:
@@ -83,11 +81,9 @@ def romanised_similarity(src_words: Sequence[str], tgt_words: Sequence[str]) -> 
 
 
 def _rapidfuzz() -> tuple[Any, Any]:
-    try:
+    with optional("romanise", "romanised matching"):
         from rapidfuzz.distance.Levenshtein import normalized_similarity
         from rapidfuzz.process import cdist
-    except ImportError:
-        raise MissingExtra("rapidfuzz", "romanise", "romanised matching") from None
     return cdist, normalized_similarity
 
 

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from xrealign.errors import LanguageError, MissingExtra
+from xrealign.errors import LanguageError
 from xrealign.language import Language, parse_language
+from xrealign.requirements import optional
 
 FEWEST_LETTERS = 20
 LEAST_CHANCE = 0.02
@@ -25,10 +26,8 @@ INSTEAD = frozenset({"crh"})
 
 @lru_cache(maxsize=1)
 def _model() -> Any:
-    try:
+    with optional("langid", "identifying languages"):
         from py3langid.langid import MODEL_FILE, LanguageIdentifier
-    except ImportError:
-        raise MissingExtra("py3langid", "langid", "identifying languages") from None
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 

@@ -12,14 +12,16 @@ from typing import Any
 import torch
 
 from xrealign.errors import ArtifactError, ConfigError, XrealignError
+from xrealign.model.finite import check_finite
 from xrealign.model.folder import INDEX, SHARDS, write_shards
+from xrealign.model.harmless import TOKENIZER
 from xrealign.model.layers import find_blocks
 from xrealign.model.prompt import NAME, load_prompt, save_prompt
-from xrealign.model.starter import CONVERTER_VERSION, FILE_SHA256, starter_folder
-from xrealign.textio import write_atomic
+from xrealign.model.resolve import WANTED, resolve_encoder
+from xrealign.model.starter import CONVERTER_VERSION, FILE_SHA256
+from xrealign.writing import telling, write_atomic
 
 ATTENTIONS = ("sdpa", "eager", "flash_attention_2")
-_WANTED = ("*.json", "*.safetensors", "*.model", "*.txt")
 _VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "*.model")
 
 
@@ -48,44 +50,21 @@ class Encoder:
         return device
 
 
-def resolve_encoder(name: str, revision: str | None = None) -> Path:
-    """The local folder of an encoder: ``starter``, a folder, or a name on the Hugging Face hub (then fetched).
-
-    Raises:
-        ArtifactError: there is no such encoder, or the hub cannot be reached.
-    """
-    if name == "starter":
-        return starter_folder()
-    if Path(name).is_dir():
-        return Path(name)
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(_WANTED)))
-    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise ArtifactError(
-            f"encoder {name!r} is neither 'starter', nor a folder here, nor to be had from the Hugging Face hub "
-            f"({type(error).__name__}); fetch it where there is a network with `hf download {name}`, copy the folder, "
-            "and give its path"
-        ) from None
-
-
 def load_encoder(name: str, revision: str | None = None, attention: str = "sdpa") -> Encoder:
     """Loads an encoder in float32, from safetensors only, running no code that comes with it; with its prompt, if it
     has one (`xrealign.model.prompt`).
 
     Raises:
-        ArtifactError: the folder is not a Hugging Face encoder with safetensors weights and a fast tokenizer.
+        ArtifactError: the folder is not a Hugging Face encoder with safetensors weights and a fast tokenizer, or a
+            weight is not a number.
         ConfigError: ``attention`` is not one of the implementations allowed, or not to be had for this encoder.
     """
     if attention not in ATTENTIONS:
         raise ConfigError(f"encoder.attention = {attention!r} is unknown; expected one of {', '.join(ATTENTIONS)}")
-    from safetensors import SafetensorError
-    from transformers import AutoModel, AutoTokenizer
+    folder = resolve_encoder(name, revision)  # before what takes a second to import
+    from transformers import AutoModel
     from transformers.utils import logging
 
-    folder = resolve_encoder(name, revision)
     _check_folder(folder, name)
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
@@ -101,8 +80,10 @@ def load_encoder(name: str, revision: str | None = None, attention: str = "sdpa"
                 dtype=torch.float32,
                 output_loading_info=True,
             )
-        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+        tokenizer = load_tokenizer(folder)
+    except XrealignError:
+        raise
+    except Exception as error:  # noqa: BLE001 - other people's code on other people's files: anything may come out
         raise _not_loaded(folder, attention, error) from None
     finally:
         logging.set_verbosity(verbosity)
@@ -123,16 +104,42 @@ def load_encoder(name: str, revision: str | None = None, attention: str = "sdpa"
             else "has no pad token"
         )
         raise ArtifactError(f"{folder}: its tokenizer {fault}; expected the tokenizer the encoder was trained with")
+    check_finite(model.named_parameters(), folder)
     load_prompt(model, folder)
     model.eval()
     return Encoder(model, tokenizer, folder)
 
 
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a folder that `resolve_encoder` gave; no code that comes with it is run.
+
+    Raises:
+        ArtifactError: its files are not a tokenizer's.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=False)
+    except Exception as error:  # noqa: BLE001 - the tokenizers library raises nothing narrower for a damaged file
+        files = sorted({p.name for pattern in (*_VOCABULARIES, TOKENIZER) for p in folder.glob(pattern)})
+        raise ArtifactError(
+            f"{folder}: its tokenizer ({', '.join(files)}) cannot be read: {_first_line(error)}; expected the "
+            "tokenizer.json that the encoder was trained with"
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    """What an error says, on one line and no longer than a line may be."""
+    return next(iter(str(error).strip().splitlines()), "")[:300] or type(error).__name__
+
+
 def _not_loaded(folder: Path, attention: str, error: Exception) -> XrealignError:
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    first = _first_line(error)
     if attention != "eager" and isinstance(error, (ValueError, ImportError)) and "attention" in first.lower():
         return ConfigError(f'encoder.attention = "{attention}" does not work for {folder}; use "eager" ({first})')
-    if isinstance(error, RuntimeError):  # transformers only says to read its report, which is a table
+    if isinstance(error, RuntimeError) and not isinstance(
+        error, RecursionError
+    ):  # transformers only says to read its report, which is a table
         first = "its weights do not have the shapes its config.json says"
     return ArtifactError(f"{folder} cannot be loaded as an encoder: {first}")
 
@@ -147,15 +154,6 @@ def _check_folder(folder: Path, name: str) -> None:
     if not any(path for pattern in _VOCABULARIES for path in folder.glob(pattern)):
         # transformers would make up an empty tokenizer to which every word is unknown
         raise ArtifactError(f"encoder {name!r}: {folder} has no tokenizer; expected tokenizer.json")
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ArtifactError(f"encoder {name!r}: {folder / 'config.json'} is damaged: {error}") from None
-    if "auto_map" in config:
-        raise ArtifactError(
-            f"encoder {name!r}: its config.json names code to run (auto_map), which is never done; "
-            "use a checkpoint of an architecture that transformers itself knows"
-        )
 
 
 def encoder_digest(name: str, revision: str | None = None) -> str:
@@ -172,7 +170,7 @@ def encoder_digest(name: str, revision: str | None = None) -> str:
 def folder_digest(folder: Path) -> str:
     """sha256 over names and contents of config, weights and tokenizer files, in order of name."""
     total = hashlib.sha256()
-    for path in sorted(p for pattern in _WANTED for p in folder.glob(pattern)):
+    for path in sorted(p for pattern in WANTED for p in folder.glob(pattern)):
         if path.name == "xrealign.json":
             continue
         known = path.stat()
@@ -209,8 +207,9 @@ def save_encoder(encoder: Encoder, folder: Path, base: Path | None = None) -> No
     shared = base / SHARDS[0] if base is not None and _same_embeddings(base, apart, weights[apart]) else None
     encoder.model.config.dtype = torch.float32
     encoder.model.config.architectures = [type(encoder.model).__name__]
-    encoder.model.config.save_pretrained(folder)
-    encoder.tokenizer.save_pretrained(folder)
+    with telling(folder):
+        encoder.model.config.save_pretrained(folder)
+        encoder.tokenizer.save_pretrained(folder)
     write_shards(folder, weights, apart, save_file, shared)
     save_prompt(encoder.model, folder)
     write_atomic(folder / "xrealign.json", json.dumps({"saved_by": "xrealign"}) + "\n")

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from xrealign.errors import ArtifactError, ConfigError
-from xrealign.model.encoder import Encoder, load_encoder, resolve_encoder
+from xrealign.model.encoder import Encoder, load_encoder, load_tokenizer
 from xrealign.model.layers import find_blocks, hidden_states
+from xrealign.model.resolve import resolve_encoder
 from xrealign.model.words import (
     TextBatch,
     batch_subwords,
@@ -43,9 +44,9 @@ def load_model(name: str, revision: str | None = None) -> Encoder:
     except ArtifactError as error:
         if "has no pad token" not in str(error):
             raise
-    from transformers import AutoModel, AutoTokenizer
+    from transformers import AutoModel
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=False)
+    tokenizer = load_tokenizer(folder)
     if tokenizer.eos_token is None:
         raise ArtifactError(f"{folder}: its tokenizer has neither a pad nor an end-of-text subword to pad with")
     tokenizer.pad_token = tokenizer.eos_token
@@ -144,9 +145,7 @@ def word_layers(
 
 def words_read(name: str, texts: Sequence[str], spans: Sequence[Array], wanted: Array, max_length: int) -> Array:
     """Which words `word_layers` would find, by the tokenizer of an encoder alone. *Shape:* (P, 2) → (P,) bool"""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(resolve_encoder(name), use_fast=True, trust_remote_code=False)
+    tokenizer = load_tokenizer(resolve_encoder(name))
     encoded = encode_texts(tokenizer, texts, max_length, spans)
     known = set(zip(np.repeat(np.arange(len(encoded)), encoded.lengths).tolist(), encoded.words.tolist(), strict=True))
     return np.array([pair in known for pair in map(tuple, wanted.tolist())], dtype=bool)

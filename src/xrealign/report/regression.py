@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from xrealign.errors import DataError, MissingExtra
+from xrealign.errors import DataError
+from xrealign.requirements import optional
 
 LEVEL = 0.95
 TREES = 100
@@ -235,10 +236,8 @@ def forest(
         MissingExtra: scikit-learn is not installed.
         DataError: fewer than five languages.
     """
-    try:
+    with optional("forest", "a random forest of gains"):
         from sklearn.ensemble import RandomForestRegressor
-    except ImportError:
-        raise MissingExtra("scikit-learn", "forest", "a random forest of gains") from None
     n = len(values)
     if n < 5:
         raise DataError(f"{n} languages are too few for a random forest; at least 5")

@@ -7,7 +7,7 @@ import logging
 from concurrent.futures import Future
 from typing import Any
 
-from xrealign.errors import MissingExtra
+from xrealign.requirements import optional
 
 
 class RayCluster:
@@ -24,10 +24,8 @@ class RayCluster:
         Raises:
             MissingExtra: Ray is not installed.
         """
-        try:
+        with optional("ray", "--executor ray"):
             import ray
-        except ImportError:
-            raise MissingExtra("Ray", "ray", "--executor ray") from None
         self._ray: Any = ray
         self._ours = not ray.is_initialized()
         if self._ours:

@@ -16,8 +16,9 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from xrealign.errors import ConfigError, MissingExtra
+from xrealign.errors import ConfigError
 from xrealign.model.layers import attention_of, find_blocks
+from xrealign.requirements import optional
 from xrealign.train.seeds import seed_torch
 
 PREFIX = "lora_"
@@ -68,10 +69,8 @@ def add_adapters(model: nn.Module, settings: LoraSettings, seed: int, names: fro
         MissingExtra: PEFT is not installed.
         ConfigError: no block has such linear layers, or all of them are frozen.
     """
-    try:
+    with optional("lora", "adapter = 'lora'"):
         from peft import LoraConfig, LoraModel
-    except ImportError:
-        raise MissingExtra("peft", "lora", "adapter = 'lora'") from None
     chosen = {
         id(module)
         for block in find_blocks(model)
