@@ -19,6 +19,7 @@ from xrealign.align.extract import ALIGNERS, AlignSettings, mutual
 from xrealign.align.linker import NO_LINKS, Linked, Linker, Recipe, ScoredLinks, Sentences
 from xrealign.align.romanised import romanised_boost
 from xrealign.model.encoder import Encoder, encoder_digest, load_encoder
+from xrealign.model.finite import check_vectors, finite_sentences
 from xrealign.model.layers import hidden_state, resolve_layer
 from xrealign.model.precision import half_linear
 from xrealign.model.words import EncodedTexts, TextBatch, encode_texts, length_batches, make_batch, pool_words
@@ -154,6 +155,9 @@ def encoded_links(
     Args:
         means, words: as for `unit_links`; words of all pairs.
         what: names the work on the progress bar; without it there is none.
+
+    Raises:
+        ArtifactError: a vector is not finite.
     """
     found = [NO_LINKS] * len(left)
     batches = length_batches(np.maximum(left.lengths, right.lengths) * 2, settings.subwords_per_batch)
@@ -161,6 +165,8 @@ def encoded_links(
         for rows in track(batches, what) if what else batches:
             batch = make_batch([(left, rows), (right, rows)], encoder.tokenizer.pad_token_id)
             made = units(*_states(encoder, batch, settings.layer), settings)
+            names = [f"{side} sentence {row + 1}" for side in ("source", "target") for row in rows]
+            check_vectors(finite_sentences(made.vectors).tolist(), names, what or "align")
             spelled = None
             if settings.romanised and words is not None:
                 spelled = [words[0][row] for row in rows], [words[1][row] for row in rows]

@@ -22,7 +22,7 @@ from xrealign.align.linker import Linked, Linker, Recipe, ScoredLinks, Sentences
 from xrealign.align.statistical_model import LONGEST
 from xrealign.align.symmetrize import SYMMETRIZATIONS, symmetrize
 from xrealign.errors import ArtifactError, ConfigError, DataError, did_you_mean
-from xrealign.store import Stage, build, file_digest
+from xrealign.store import Stage, build, file_digest, rebuild_if_damaged
 
 Array = np.ndarray[Any, Any]
 
@@ -115,6 +115,7 @@ def external_recipe(
                   lambda folder, work: run_tool(found.runs, paths, pairs(), folder, work))  # fmt: skip
 
     def opened() -> Linker:
+        rebuild_if_damaged(stage, cache)
         kept = _open_kept(build(stage, cache))
         return Linker(lambda src, tgt: _kept_links(kept, src, tgt, symmetrization))
 

@@ -27,7 +27,7 @@ from xrealign.align.statistical_model import POSTERIOR, link_pairs, load_model, 
 from xrealign.align.symmetrize import SYMMETRIZATIONS
 from xrealign.errors import ConfigError, DataError, did_you_mean
 from xrealign.progress import track
-from xrealign.store import Stage, build
+from xrealign.store import Stage, build, rebuild_if_damaged
 
 DEFAULT_MODEL = "hmm-agreement"
 DEFAULT_SYMMETRIZATION = "grow-diag-final-and"
@@ -137,7 +137,9 @@ def cached_model(
     def made(folder: Path, _work: Path) -> Mapping[str, Any]:
         return train_statistical(pairs(), folder, model, seed, max_pairs, iterations, lowercase)
 
-    return build(Stage("aligner", f"train {model}", settings, {"pairs": digest}, made), cache)
+    stage = Stage("aligner", f"train {model}", settings, {"pairs": digest}, made)
+    rebuild_if_damaged(stage, cache)
+    return build(stage, cache)
 
 
 def sample_pairs(

@@ -22,7 +22,7 @@ from xrealign.align.em_training import Fitted, Model, Table
 from xrealign.align.linker import NO_LINKS, Linked, ScoredLinks, Sentences
 from xrealign.align.symmetrize import symmetrize
 from xrealign.errors import ArtifactError
-from xrealign.textio import write_atomic
+from xrealign.store import seal, unseal
 
 MODEL, SETTINGS = "model.npz", "statistical.json"
 FORMAT = 1
@@ -84,9 +84,9 @@ def save_model(
         "sha256": hashlib.sha256(file.getbuffer()).hexdigest(),
         "training": dict(facts),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(folder / MODEL, file.getvalue())
-    write_atomic(folder / SETTINGS, json.dumps(record, indent=1) + "\n")
+    with new_file(folder / SETTINGS) as told, new_file(folder / MODEL, file.tell()) as saved:
+        told.write(seal(record).encode())
+        saved.write(file.getbuffer())
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -96,7 +96,8 @@ def read_settings(folder: Path) -> dict[str, Any]:
         ArtifactError: there is none, or it is of another version or damaged.
     """
     try:
-        settings: dict[str, Any] = json.loads((folder / SETTINGS).read_text("utf-8"))
+        text = (folder / SETTINGS).read_text("utf-8")
+        settings: dict[str, Any] = json.loads(text) if '"seal"' not in text else unseal(text)  # older ones have none
         stages, found = [(str(kind), int(often)) for kind, often in settings["stages"]], settings["format"]
         complete = settings["sha256"] and settings["model"] and float(settings["null"]) and stages
         settings["lowercase"] = bool(settings["lowercase"])

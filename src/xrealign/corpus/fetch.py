@@ -17,6 +17,7 @@ from xrealign.corpus.catalogue import CatalogueEntry, CatalogueFile, find_entry
 from xrealign.corpus.download import download, file_sha256
 from xrealign.errors import ArtifactError, DataError
 from xrealign.progress import say, track
+from xrealign.store import seal, unseal
 from xrealign.textio import write_atomic
 
 LOCK = "xrealign-data.lock"
@@ -49,14 +50,19 @@ def read_lock(into: Path) -> Lock:
     if not path.exists():
         return {}
     try:
-        lock: Lock = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise ArtifactError(f"{path} is damaged ({error}); remove it to fetch everything anew") from None
+        text = path.read_text("utf-8")
+        lock: Lock = unseal(text) if '"seal"' in text else json.loads(text)  # older ones have none
+        if not all(pin["sha256"] for pinned in lock.values() for pin in pinned.values()):
+            raise ValueError("a file has no digest")
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise ArtifactError(
+            f"{path} is damaged ({error}); remove it, and get every set again with: xrealign data get SET"
+        ) from None
     return lock
 
 
 def _write_lock(into: Path, lock: Mapping[str, Mapping[str, Mapping[str, str]]]) -> None:
-    write_atomic(into / LOCK, json.dumps(lock, indent=1, sort_keys=True) + "\n")
+    write_atomic(into / LOCK, seal({identifier: lock[identifier] for identifier in sorted(lock)}))
 
 
 def fetch(identifier: str, into: Path, base_url: str | None = None, from_folder: str | Path | None = None) -> Path:

@@ -1,8 +1,9 @@
-"""Weights that are not numbers are told before anything is computed with them, with the file they came from."""
+"""Weights that are not numbers are told before anything is computed with them, with the file they came from; and so
+are vectors, which weights that are numbers can still make."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -36,6 +37,32 @@ def check_finite(weights: Iterable[tuple[str, Tensor]], place: Path) -> None:
                 f"finite, the first at {first}: {float(values[tuple(first)])}; the file is damaged, or its training "
                 "failed: fetch or make it again"
             )
+
+
+def finite_sentences(states: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Whether all that a model made of each sentence are numbers; on the device. *Shape:* (S, T, D) → (S,) bool
+
+    Args:
+        mask: 0 where there is padding, whose states are nobody's. *Shape:* (S, T)
+    """
+    if mask is not None:
+        states = states.masked_fill(mask[:, :, None] == 0, 0.0)
+    return torch.isfinite(states.float().flatten(1).sum(1))
+
+
+def check_vectors(finite: Sequence[bool], texts: Sequence[str], what: str) -> None:
+    """Nothing, if all texts have vectors that are numbers: an argmax over NaN would choose as if it knew something.
+
+    Raises:
+        ArtifactError: some have not; counts them and quotes the first.
+    """
+    wrong = [text for text, whole in zip(texts, finite, strict=True) if not whole]
+    if wrong:
+        raise ArtifactError(
+            f"{what}: the encoder makes vectors that are not finite of {len(wrong):,} of {len(texts):,} texts, the "
+            f"first {wrong[0][:60]!r}; its weights are too large or damaged: use another encoder, or train "
+            "with a lower learning_rate"
+        )
 
 
 def _file_of(name: str, place: Path) -> Path:

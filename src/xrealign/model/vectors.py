@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from xrealign.model.encoder import Encoder
+from xrealign.model.finite import check_vectors
 from xrealign.model.layers import hidden_state
 from xrealign.model.words import batch_subwords, encode_texts, length_batches, make_batch, pool_sentences
 from xrealign.progress import track
@@ -24,6 +25,9 @@ def sentence_vectors(
     """Mean-pooled vectors of ``texts`` at ``layer``. *Shape:* (S, D), float32, in the order of ``texts``.
 
     ``what`` names the work on the progress bar; without it there is none.
+
+    Raises:
+        ArtifactError: a vector is not finite.
     """
     encoded = encode_texts(encoder.tokenizer, texts, max_length)
     vectors = np.zeros((len(texts), encoder.width), dtype=np.float32)
@@ -33,4 +37,5 @@ def sentence_vectors(
             batch = make_batch([(encoded, rows)], encoder.tokenizer.pad_token_id).to(encoder.device)
             hidden = hidden_state(encoder.model, layer, batch.inputs)
             vectors[rows] = pool_sentences(hidden, batch.inputs["attention_mask"]).float().cpu().numpy()
+    check_vectors(np.isfinite(vectors).all(axis=1).tolist(), texts, what or "sentence vectors")
     return vectors

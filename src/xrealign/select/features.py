@@ -12,6 +12,9 @@ Snapshots (``data/typology_*.npz``; sources and licences in ``data/typology_LICE
 
 from __future__ import annotations
 
+import struct
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xrealign.errors import ConfigError
+from xrealign.errors import ArtifactError, ConfigError
 from xrealign.language import Language, codes_of, parse_language
 
 DATA = Path(__file__).parent.parent / "data"
@@ -62,8 +65,21 @@ class FeatureTable:
 
 @lru_cache(maxsize=8)
 def _snapshot(name: str) -> dict[str, Any]:
-    with np.load(DATA / f"typology_{name}.npz", allow_pickle=False) as file:
-        return {key: file[key] for key in file.files}
+    path = DATA / f"typology_{name}.npz"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        KeyError,
+        RuntimeError,
+        struct.error,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise ArtifactError(f"{path} is damaged ({error}); install xrealign again") from None
 
 
 @lru_cache(maxsize=32)

@@ -19,7 +19,13 @@ from xrealign.model.words import TextBatch
 from xrealign.train.streams import LabelledBatch, PairBatch
 
 Vectors = Tensor | tuple[Tensor, ...]
-_NO_MEMORY = ("can't allocate memory", "bad_alloc", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+_NO_MEMORY = (
+    "can't allocate memory",
+    "bad_alloc",
+    "out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "could not create a primitive",  # oneDNN's only words for it
+)
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from xrealign.errors import ConfigError
 from xrealign.model.encoder import Encoder
+from xrealign.model.finite import check_vectors, finite_sentences
 from xrealign.model.layers import find_blocks, hidden_state
 from xrealign.model.transform_fits import Transform
 from xrealign.model.words import batch_subwords, length_batches
@@ -99,6 +100,9 @@ def predict(
         maps: an affine map of the last layer's states each, before the head; None leaves them as they are.
         what: names the work on the progress bar; without it there is none.
         settings: fields of `PredictSettings`: ``max_length`` and others.
+
+    Raises:
+        ArtifactError: the encoder's states of a text are not finite.
     """
     chosen = PredictSettings(**settings)
     inputs = encode_task(encoder.tokenizer, kind, examples, chosen.max_length, chosen.stride)
@@ -126,6 +130,7 @@ def predict_inputs(
     batches = length_batches(inputs.texts.lengths, settings.subwords or batch_subwords(device))
     found: dict[str, list[tuple[Tensor, ...]]] = {name: [] for name in maps}
     words: list[Array] = []
+    finite: list[Tensor] = []
     top = len(find_blocks(model))
     try:
         with torch.inference_mode():
@@ -134,6 +139,7 @@ def predict_inputs(
                 words.append(word_numbers(inputs, rows, batch.texts))
                 batch = batch.to(device)
                 hidden = hidden_state(model, top, batch.texts.inputs)
+                finite.append(finite_sentences(hidden, batch.texts.inputs["attention_mask"]))
                 vectors = head_vectors(head, inputs.kind, hidden, batch.texts)
                 for name, transform in maps.items():
                     mapped = vectors if transform is None else tuple(transform.apply(part) for part in vectors)
@@ -144,6 +150,9 @@ def predict_inputs(
         head.train(modes[1])
     order = np.concatenate(batches) if batches else np.zeros(0, dtype=np.int64)
     places = np.concatenate(words) if words else np.zeros(0, dtype=np.int64)
+    if finite:
+        names = [f"example {number + 1}" for number in inputs.example[order].tolist()]
+        check_vectors(torch.cat(finite).tolist(), names, what or f"predict {inputs.kind}")
     predicted = {}
     for name, parts in found.items():
         # What a batch left is small and stays on the device until here, so that the host never waits for a batch.

@@ -1,0 +1,239 @@
+"""Caches and data cut short, or with a single bit changed, anywhere: told, and made again or refused."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import tiny
+from harness import Fault, Outcome, cli, fork, last_line
+
+import xrealign.corpus.embedded as embedded
+import xrealign.select.features as features
+from xrealign.align.external import Tool, external_recipe
+from xrealign.align.statistical import cached_model, statistical_recipe, train_statistical
+from xrealign.corpus import fetch as fetching
+from xrealign.corpus.catalogue import CatalogueEntry, CatalogueFile
+from xrealign.errors import XrealignError
+from xrealign.language import parse_language
+from xrealign.train.front_store import FrontStore
+
+SAID = ("damaged", "SHA-256", "sha256", "not the one", "is missing", "is not in")
+
+
+def damage(folder: Path, draw: np.random.Generator, names: str = "*") -> str:
+    """Cuts a random file of a folder short at a random byte, or turns a random bit of it; says which."""
+    files = sorted(p for p in folder.rglob(names) if p.is_file() and p.stat().st_size)
+    path = files[int(draw.integers(len(files)))]
+    data = bytearray(path.read_bytes())
+    place = int(draw.integers(len(data)))
+    if draw.random() < 0.4:
+        path.write_bytes(data[:place])
+        return f"{path.name} cut at byte {place} of {len(data)}"
+    data[place] ^= 1 << int(draw.integers(8))
+    path.write_bytes(data)
+    return f"{path.name}: a bit of byte {place} of {len(data)}"
+
+
+def tried(read: Callable[[], object], wanted: object, case: str, rebuilt: bool) -> Outcome:
+    """What reading damaged files came to: the same as ever, in silence or after telling, or an error that names it."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            found = read()
+    except XrealignError as error:
+        good = any(word in str(error) for word in SAID) and not rebuilt
+        return Outcome(case, good, "" if good else f"{type(error).__name__}: {error}")
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must not come out
+        return Outcome(case, False, f"{type(error).__name__}: {error}")
+    return Outcome(case, found == wanted, "" if found == wanted else "something else was read, and nothing said")
+
+
+def front(scratch: Path, fast: bool) -> Iterator[Outcome]:
+    """Tables of the front cache; and a realignment that reads damaged ones."""
+    draw = np.random.default_rng(1)
+    keys = [hashlib.blake2b(bytes([n]), digest_size=16).digest() for n in range(20)]
+    lengths = draw.integers(1, 9, 20)
+    states = draw.normal(size=(int(lengths.sum()), 8)).astype(np.float32)
+    first = scratch / "first"
+    with FrontStore(first, "0" * 8, 8, np.dtype("float32")).new_table(keys, lengths) as table:
+        table[:] = states
+    starts = np.cumsum(lengths) - lengths
+
+    def read(folder: Path) -> object:
+        store = FrontStore(folder, "0" * 8, 8, np.dtype("float32"))
+        if not store.tables:
+            return "dropped" if not list(store.path.glob("table-*")) else "left there"
+        same = np.array_equal(store.tables[0], states)
+        places = {key: (0, int(start)) for key, start in zip(keys, starts, strict=True)}
+        return "dropped" if same and store.places == places else "other states"
+
+    for number in range(10 if fast else 60):
+        folder = scratch / f"try-{number}"
+        shutil.copytree(first, folder)
+        case = damage(folder, draw)
+        yield tried(lambda folder=folder: read(folder), "dropped", f"front cache, {case}", rebuilt=True)
+        shutil.rmtree(folder)
+    if fast:
+        return
+    tiny.config(scratch)
+    options = ("--set", "realign.freeze=front", "--set", "realign.front_cache=0.01", "--set", "realign.layer=3")
+    env = {"XREALIGN_CACHE": str(scratch / "cache")}
+    ended = fork(cli("realign", "tiny.toml", *options, "--set", "runs=runs-0"), folder=scratch, env=env)
+    wanted = tiny.digests(scratch / "runs-0")
+    if ended.code or not list((scratch / "cache" / "states").rglob("states.npy")):
+        yield Outcome("a realignment with a front cache", False, last_line(ended))
+        return
+    for number in range(1, 4):
+        case = damage(scratch / "cache" / "states", draw, "*.npy")
+        runs = f"runs-{number}"
+        ended = fork(cli("realign", "tiny.toml", *options, "--set", f"runs={runs}"), folder=scratch, env=env)
+        told = "is damaged: dropped, its states are computed again" in ended.err
+        same = tiny.digests(scratch / runs) == wanted
+        good = ended.code == 0 and told and same
+        yield Outcome(f"a realignment, {case}", good, "" if good else last_line(ended))
+
+
+PAIRS = [(line.split(), line.upper().split()) for line in ("a b c", "b c", "a d", "c d a b", "d", "b a", "c a d")] * 3
+
+
+def aligners(scratch: Path, fast: bool) -> Iterator[Outcome]:
+    """Links of another program and a model of the text itself, which are kept in the cache; a model of the user's."""
+    draw = np.random.default_rng(2)
+    sides = [pair[0] for pair in PAIRS], [pair[1] for pair in PAIRS]
+
+    def links(recipe) -> object:
+        return [one.links.tolist() for one in recipe.open().link(*sides).found]
+
+    script = scratch / "links.py"
+    script.write_text(
+        "import sys\nfor line in open(sys.argv[1]):\n"
+        "    left, right = (len(side.split()) for side in line.split('|||'))\n"
+        "    print(*(f'{i}-{i}' for i in range(min(left, right))))\n",
+        "utf-8",
+    )
+    tool = Tool(((sys.executable, str(script), "{bars}"), (sys.executable, str(script), "{bars}")))
+    recipes = {
+        "links of a program": lambda: external_recipe(tool, lambda: PAIRS, "d", scratch / "external"),
+        "a model of the text": lambda: statistical_recipe(
+            cached_model(lambda: PAIRS, "d", scratch / "model", "ibm1", iterations=2)
+        ),
+    }
+    for name, recipe in recipes.items():
+        wanted = links(recipe())
+        folder = scratch / ("external" if name.startswith("links") else "model")
+        few = 6 if name.startswith("links") else 12  # each starts a program again
+        for _ in range(2 if fast else few):
+            case = damage(next(p.parent for p in folder.rglob("manifest.json")), draw)
+            yield tried(lambda recipe=recipe: links(recipe()), wanted, f"{name}, {case}", rebuilt=True)
+    own = scratch / "own"
+    train_statistical(PAIRS, own, "hmm", 0, 100, 2, True)
+    wanted = links(statistical_recipe(own))
+    for number in range(5 if fast else 40):
+        folder = scratch / f"own-{number}"
+        shutil.copytree(own, folder)
+        case = damage(folder, draw)
+        yield tried(
+            lambda folder=folder: links(statistical_recipe(folder)), wanted, f"own model, {case}", rebuilt=False
+        )
+        shutil.rmtree(folder)
+
+
+def fetched(scratch: Path, fast: bool) -> Iterator[Outcome]:
+    """Sets that were fetched, and the lock that pins them; read as every reader does, through `verified_files`."""
+    draw = np.random.default_rng(3)
+    source, texts = scratch / "source", {}
+    files = []
+    for tag in ("eng_Latn", "swh_Latn", "deu_Latn"):
+        texts[tag] = "\n".join(f"{tag} {n} {'x' * int(draw.integers(40))}" for n in range(60)).encode()
+        (source / "d").mkdir(parents=True, exist_ok=True)
+        (source / "d" / f"{tag}.txt").write_bytes(texts[tag])
+        digest = hashlib.sha256(texts[tag]).hexdigest()
+        language = parse_language(tag)
+        files.append(CatalogueFile(f"d/{tag}.txt", language, "https://example.org/x", digest, None, None))
+    blank = {field.name: "" for field in dataclasses.fields(CatalogueEntry) if field.type == "str"}
+    entry = CatalogueEntry(**{**blank, "id": "news", "kind": "fetched"}, files=tuple(files))
+    known = fetching.find_entry
+    fetching.find_entry = lambda identifier: entry
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            fetching.fetch("news", scratch / "into", from_folder=source)
+
+        def read(into: Path) -> object:
+            present = fetching.files_present(entry, into)
+            found = fetching.verified_files("news", into, set(present.values()))
+            return {name: path.read_bytes() for name, path in found.items()}
+
+        wanted = read(scratch / "into")
+        for number in range(8 if fast else 40):
+            folder = scratch / f"into-{number}"
+            shutil.copytree(scratch / "into", folder)
+            case = damage(folder, draw, "*.[tl][xo]*")
+            yield tried(lambda folder=folder: read(folder), wanted, f"fetched set, {case}", rebuilt=False)
+            # Got again, it is as it was; a damaged lock says what to remove first.
+            with contextlib.redirect_stderr(io.StringIO()):
+                try:
+                    fetching.fetch("news", folder, from_folder=source)
+                except XrealignError:
+                    (folder / fetching.LOCK).unlink()
+                    fetching.fetch("news", folder, from_folder=source)
+            yield Outcome(f"got again after {case}", read(folder) == wanted)
+            shutil.rmtree(folder)
+    finally:
+        fetching.find_entry = known
+
+
+def packaged(scratch: Path, fast: bool) -> Iterator[Outcome]:
+    """Data inside the package: texts are checked by digest when they are read, typology by its checksums."""
+    draw = np.random.default_rng(4)
+    original = embedded.DATA
+
+    def texts() -> object:
+        embedded._manifest.cache_clear()
+        return len(embedded._load("udhr_articles").texts)
+
+    def typology() -> object:
+        features._snapshot.cache_clear()
+        found = features._snapshot("grambank")
+        return {key: hashlib.sha256(value.tobytes()).hexdigest() for key, value in found.items()}
+
+    try:
+        for name, read in (("udhr_articles.tsv.xz", texts), ("typology_grambank.npz", typology)):
+            wanted = read()
+            for number in range(2 if fast else 12):
+                folder = scratch / f"{name}-{number}"
+                folder.mkdir()
+                for file in (name, "embedded.json"):
+                    shutil.copy(original / file, folder)
+                embedded.DATA = features.DATA = folder
+                case = damage(folder, draw, name)
+                yield tried(read, wanted, f"package data, {case}", rebuilt=False)
+                embedded.DATA = features.DATA = original
+                shutil.rmtree(folder)
+    finally:
+        embedded.DATA = features.DATA = original
+        embedded._manifest.cache_clear()
+        features._snapshot.cache_clear()
+
+
+FAULTS = (
+    Fault("damaged front cache", "detected by digest, dropped, said, and computed again", front),
+    Fault(
+        "damaged caches and models of aligners",
+        "detected by digest and made again; a model of the user's own is refused, with its file",
+        aligners,
+    ),
+    Fault(
+        "damaged fetched data", "detected by digest before it is read; the command that gets it again is named", fetched
+    ),
+    Fault(
+        "damaged data of the package", "detected before it is used; the message says what to install again", packaged
+    ),
+)

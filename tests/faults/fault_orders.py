@@ -1,0 +1,212 @@
+"""Another number of processes, at the start or on resuming, of sweep jobs or of tokenizer threads: the same order."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import tiny
+import torch
+from harness import Ended, Fault, Outcome, cli, fork, last_line, start
+from safetensors.torch import load_file
+
+import xrealign.train.loop as loop
+import xrealign.train.streams as streams
+from xrealign.train.streams import plan_steps, rank_plan, whole_step
+
+WORLDS = (1, 2, 3, 4, 7)
+BATCH = 84  # which all of them divide
+
+
+def shares(scratch: Path, fast: bool) -> Iterator[Outcome]:
+    """Plans drawn at random, and another number of processes after any number of steps."""
+    for seed in range(10 if fast else 60):
+        draw = np.random.default_rng(seed)
+        sizes = draw.integers(1, 300, draw.integers(1, 6))
+        groups = np.repeat(np.arange(len(sizes)), sizes)
+        lengths = draw.integers(3, 120, len(groups))
+        steps = int(draw.integers(2, 50))
+
+        def plan(groups=groups, lengths=lengths, steps=steps, seed=seed):
+            return plan_steps(groups.tolist(), lengths, steps, BATCH, seed, "realign")
+
+        whole, seen, turns = plan(), [], []
+        while len(seen) < steps:
+            world, last = int(draw.choice(WORLDS)), min(steps, len(seen) + int(draw.integers(1, 9)))
+            turns.append(world)
+            # Every process draws the plan anew, as after a restart, and takes up where the checkpoint is.
+            parts = [rank_plan(plan(), rank, world)[len(seen) : last] for rank in range(world)]
+            seen += [whole_step([part[step] for part in parts]) for step in range(last - len(seen))]
+        same = bool((np.stack(seen) == whole).all())
+        times = Counter(np.stack(seen).reshape(-1).tolist())
+        even = all(_spread(times, np.flatnonzero(groups == group)) <= 1 for group in range(len(sizes)))
+        yield Outcome(f"seed {seed}, {steps} steps, worlds {turns}", same and even, "" if same else "another order")
+
+
+def _spread(times: Counter[int], members: Sequence[int]) -> int:
+    """How much more often the most drawn of some items was drawn than the least."""
+    counts = [times[int(item)] for item in members]
+    return max(counts) - min(counts)
+
+
+def resumes(scratch: Path, fast: bool) -> Iterator[Outcome]:
+    """Real processes (gloo): one number of them until a checkpoint, killed, and another number until the end."""
+    tiny.config(scratch)
+    path = scratch / "encoder" / "config.json"
+    raw = json.loads(path.read_text("utf-8"))  # what dropout draws depends on the number of processes
+    path.write_text(json.dumps(raw | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}), "utf-8")
+    tries = [(2, 1, "true"), (1, 2, "false"), (2, 3, "false"), (3, 1, "true"), (1, 2, "true"), (2, 1, "false")]
+    for gather in ("true", "false"):
+        options = ("--set", "realign.batch_size=6", "--set", f"realign.gather={gather}")
+        chosen = [(first, then) for first, then, how in tries[: 1 if fast else None] if how == gather]
+        if not chosen:
+            continue
+        runs = f"whole-{gather}"
+        ended = _together(scratch, 1, runs, options)
+        if any(one.code for one in ended):
+            yield Outcome(f"one process, gather = {gather}", False, last_line(ended[0]))
+            continue
+        rows, weights = _rows(scratch / runs), _weights(scratch / runs)
+        for first, then in chosen:
+            case, runs = f"{first} → {then} processes, gather = {gather}", f"{first}-{then}-{gather}"
+            killed = _together(scratch, first, runs, options, dies=True)
+            left = list((scratch / runs / ".work").glob("realign-*/step-*"))
+            ended = _together(scratch, then, runs, options)
+            if not left or any(one.code for one in ended):
+                told = next((one for one in ended if one.code), killed[0])
+                yield Outcome(case, False, f"{len(left)} checkpoints; {last_line(told)}")
+                continue
+            found = _rows(scratch / runs)
+            # Steps after the checkpoint are trained twice: the second time counts, and it is the same.
+            other = {step for step in rows if found.get(step) != rows[step]}
+            off = max(float((weights[name] - w).abs().max()) for name, w in _weights(scratch / runs).items())
+            good = found.keys() == rows.keys() and not other and off <= 1e-5
+            yield Outcome(
+                case, good, f"weights within {off:.0e}" + (f", other items at steps {other}" if other else "")
+            )
+
+
+def _together(scratch: Path, world: int, runs: str, options: Sequence[str], dies: bool = False) -> list[Ended]:
+    """``realign`` by several processes, which the environment tells of each other as torchrun does."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    children = []
+    for rank in range(world):
+        env = {"WORLD_SIZE": str(world), "RANK": str(rank), "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1",
+               "MASTER_PORT": str(port)}  # fmt: skip
+        call = _watched(
+            cli("realign", "tiny.toml", "--set", f"runs={runs}", *options), scratch / runs, world, rank, dies
+        )
+        children.append(start(call, folder=scratch, env=env if world > 1 else None))
+    return [child.wait(100) for child in children]
+
+
+def _watched(call: Callable[[], object], runs: Path, world: int, rank: int, dies: bool) -> Callable[[], object]:
+    """The command, writing down which pairs each step trains on; with ``dies`` it is gone after a checkpoint."""
+
+    def watched() -> object:
+        torch.set_num_threads(1)
+        runs.mkdir(exist_ok=True)
+        log = (runs / f"rows-{world}-{rank}.jsonl").open("a", encoding="utf-8", buffering=1)
+        read, save = streams.PairStream.__call__, loop.save_checkpoint
+
+        def rows(stream, step):
+            if stream.plan.shape[0] == 12:
+                log.write(json.dumps([step, stream.plan[step].tolist()]) + "\n")
+            return read(stream, step)
+
+        def saved(*arguments):
+            save(*arguments)
+            os._exit(9)
+
+        streams.PairStream.__call__ = rows
+        if dies:
+            loop.save_checkpoint = saved
+        return call()
+
+    return watched
+
+
+def _rows(runs: Path) -> dict[int, list[int]]:
+    """The pairs of each step, put together from all processes; by the latest that trained it."""
+    found: dict[int, list[int]] = {}
+    by_world: dict[int, list[Path]] = {}
+    for path in sorted(runs.glob("rows-*.jsonl"), key=lambda p: p.stat().st_mtime):
+        by_world.setdefault(int(path.stem.split("-")[1]), []).append(path)
+    for world, paths in by_world.items():
+        logs = [dict(map(json.loads, path.read_text("utf-8").splitlines())) for path in sorted(paths)]
+        for step in logs[0]:
+            parts = [np.array(log[step]) for log in logs if step in log]
+            if len(parts) < world:
+                continue  # a process that was killed before it came to it
+            gathered = len(parts[0]) == 6
+            if gathered and any((part != parts[0]).any() for part in parts):
+                raise AssertionError(f"step {step}: processes hold different batches")
+            found[step] = (parts[0] if gathered else whole_step(parts)).tolist()
+    return found
+
+
+def _weights(runs: Path) -> dict[str, torch.Tensor]:
+    files = (runs / "realign").rglob("*.safetensors")
+    # Of a key's bias the gradient is nothing but rounding, which Adam makes into steps.
+    return {name: weight for path in files for name, weight in load_file(path).items() if not name.endswith("key.bias")}
+
+
+SWEEP = """
+[sweep]
+seed = [1, 2]
+"""
+
+
+def workers(scratch: Path, fast: bool) -> Iterator[Outcome]:
+    """The tokenizer's threads, and jobs of a sweep."""
+    found = {}
+    for name, env in (("none", {"TOKENIZERS_PARALLELISM": "false"}),
+                      ("four", {"TOKENIZERS_PARALLELISM": "true", "RAYON_NUM_THREADS": "4"})):  # fmt: skip
+        folder = scratch / name
+        folder.mkdir()
+        tiny.config(folder, steps=4)
+        ended = fork(cli("run", "tiny.toml"), folder=folder, env=env)
+        found[name] = tiny.digests(folder / "runs")
+        if ended.code:
+            yield Outcome(f"tokenizer threads: {name}", False, last_line(ended))
+    same = bool(found["none"]) and found["none"] == found["four"]
+    yield Outcome("one and four threads of the tokenizer: the same bits", same)
+    if fast:
+        return
+    tables = {}
+    for jobs in (1, 2, 3):
+        folder = scratch / f"jobs-{jobs}"
+        folder.mkdir()
+        tiny.config(folder, SWEEP, steps=4)
+        # Sums over another number of threads differ in their last digits: one thread each, whatever the jobs.
+        ended = fork(cli("sweep", "tiny.toml", "--jobs", str(jobs)), folder=folder, limit=240)
+        if ended.code:
+            yield Outcome(f"{jobs} jobs", False, last_line(ended))
+            continue
+        tables[jobs] = tiny.digests(folder / "runs")
+    for jobs in (2, 3):
+        same = bool(tables.get(1)) and tables.get(1) == tables.get(jobs)
+        yield Outcome(f"a sweep of 1 and of {jobs} jobs: the same bits", same)
+
+
+FAULTS = (
+    Fault(
+        "another number of processes, drawn",
+        "the same items in the same order at the same steps, none lost or repeated, wherever the number changes",
+        shares,
+    ),
+    Fault(
+        "resumed with another world size",
+        "real processes go on from the others' checkpoint: the same pairs at every step, weights equal to 1e-5",
+        resumes,
+        lambda outcomes: "; ".join(dict.fromkeys(o.detail for o in outcomes if o.detail)),
+    ),
+    Fault("another number of workers", "the same bits", workers),
+)
