@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
+from contextlib import suppress
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
 def say(text: str) -> None:
-    """One plain line for people, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """One plain line for people, on stderr. When nobody can read it there, work goes on without it."""
+    if sys.stderr is not None:  # it is None when the program was started with it closed
+        with suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
 
 
 def track(items: Iterable[T], what: str, total: int | None = None, done: int = 0) -> Iterator[T]:
@@ -22,7 +25,7 @@ def track(items: Iterable[T], what: str, total: int | None = None, done: int = 0
     """
     if total is None:
         total = len(items) + done if isinstance(items, Sized) else None
-    if sys.stderr.isatty():
+    if sys.stderr is not None and sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -20,6 +20,7 @@ from xrealign.config import Config
 from xrealign.errors import ConfigError, DataError
 from xrealign.language import Language, parse_language
 from xrealign.stages import Facts, is_builtin, open_encoder, read_task
+from xrealign.writing import write_atomic
 
 KINDS = ("pos", "ner", "slots")
 OTHER_BUILTIN = ("intents", "sib200", "americasnli")  # built-in tasks of other kinds
@@ -311,4 +312,4 @@ def _words(text: str, spans: Links) -> list[str]:
 def _write(task: Any, out: Path) -> None:
     from xrealign.tasks.task import task_to_json
 
-    (out / "task.json").write_text(task_to_json(task), "utf-8")
+    write_atomic(out / "task.json", task_to_json(task))

@@ -17,6 +17,7 @@ from xrealign.errors import ArtifactError
 from xrealign.language import Language, parse_language
 from xrealign.stages import CLDR, UDHR, Facts, embedded_tables, open_encoder
 from xrealign.types import Score
+from xrealign.writing import new_path, write_atomic
 
 PARTS, WHOLES = ":parts", ":wholes"
 """Ends of the columns of ``items.parquet`` that tell what an item adds to the main metric, above and below the line."""
@@ -29,7 +30,7 @@ def signature(**parts: str | int | float) -> str:
 
 def write_scores(scores: Sequence[Score], out: Path) -> None:
     """Writes ``scores.json``."""
-    (out / "scores.json").write_text(json.dumps([dataclasses.asdict(score) for score in scores], indent=0), "utf-8")
+    write_atomic(out / "scores.json", json.dumps([dataclasses.asdict(score) for score in scores], indent=0))
 
 
 def read_scores(folder: Path) -> list[Score]:
@@ -109,7 +110,8 @@ def make_measure(
                 {"task": measure, "language": language.tag, "variant": variant, "id": p.id, "forward": f, "backward": b}
                 for p, f, b in zip(pairs, forward.tolist(), backward.tolist(), strict=True)
             ]
-    pq.write_table(pa.Table.from_pylist(rows), out / "items.parquet", compression="zstd")
+    with new_path(out / "items.parquet") as aside:
+        pq.write_table(pa.Table.from_pylist(rows), aside, compression="zstd")
     write_scores(scores, out)
     means = {
         f"{task} {variant}": _mean([s.value for s in scores if (s.task, s.variant) == (task, variant)])

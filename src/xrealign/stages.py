@@ -14,6 +14,7 @@ from typing import Any
 from xrealign.config import Config
 from xrealign.errors import ConfigError
 from xrealign.language import Language, parse_language
+from xrealign.writing import write_atomic
 
 Facts = dict[str, Any]
 UDHR, CLDR = "udhr", "cldr"
@@ -117,7 +118,7 @@ def make_select(config: Config, out: Path) -> Facts:
             "optimal": selection.optimal,
             "candidates": [language.tag for language in candidates],
         }
-    (out / "subset.json").write_text(json.dumps(facts, indent=1), "utf-8")
+    write_atomic(out / "subset.json", json.dumps(facts, indent=1))
     return facts
 
 
@@ -137,7 +138,7 @@ def make_task(config: Config, out: Path) -> Facts:
     from xrealign.tasks.task import task_to_json
 
     task = build_task(config)
-    (out / "task.json").write_text(task_to_json(task), "utf-8")
+    write_atomic(out / "task.json", task_to_json(task))
     return {
         "kind": task.kind,
         "labels": len(task.labels),

@@ -22,6 +22,7 @@ from xrealign.select.candidates import read_classes
 from xrealign.stages import read_subset
 from xrealign.store import read_manifest
 from xrealign.types import Score
+from xrealign.writing import write_atomic
 
 INPUTS = "report-input.json"
 VERSIONS = ("torch", "transformers", "tokenizers", "numpy", "hassil", "home-assistant-intents")
@@ -37,7 +38,7 @@ def write_run_report(plan: Plan, folder: Path) -> str:
     context = report_context(plan)
     write_report(scores, groups, context, folder, items)
     kept = {"groups": groups, "context": context}
-    (folder / INPUTS).write_text(json.dumps(kept, ensure_ascii=False, indent=1), "utf-8")
+    write_atomic(folder / INPUTS, json.dumps(kept, ensure_ascii=False, indent=1))
     write_items(items, folder / FILE)
     return model_card(context, scores, groups, items)
 

@@ -61,6 +61,7 @@ def transform_command(
     from xrealign.model.transforms import save_transforms
     from xrealign.progress import say
     from xrealign.select.candidates import language_list
+    from xrealign.writing import new_folder
 
     if level not in LEVELS:
         raise ConfigError(f"--level {level} is unknown; expected {' or '.join(LEVELS)}")
@@ -73,9 +74,12 @@ def transform_command(
     bitexts = texts_to_fit(english, chosen, pairs or [], most, held_out)
     loaded = load_encoder(encoder)
     fitted = fit(loaded, bitexts, kind, layer, level, prior)
-    if not own:
-        save_encoder(loaded, output, base=loaded.folder)
-    save_transforms(fitted, output)
+    if own:
+        save_transforms(fitted, output)
+    else:
+        with new_folder(output) as folder:
+            save_encoder(loaded, folder, base=loaded.folder)
+            save_transforms(fitted, folder)
     for language, found in fitted.by_language.items():
         say(f"  {language.tag} ({language.name}): fitted on {found.pairs} pairs of {level}")
     print(output)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from xrealign.errors import ArtifactError
+from xrealign.writing import new_path
 
 FILE = "aligned.parquet"
 Spans = np.ndarray[Any, Any]
@@ -40,7 +41,11 @@ class AlignedTexts:
 
 
 def write_aligned(texts: AlignedTexts, folder: Path) -> None:
-    """Writes ``aligned.parquet``."""
+    """Writes ``aligned.parquet``.
+
+    Raises:
+        OutputError: the system refuses.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -53,7 +58,8 @@ def write_aligned(texts: AlignedTexts, folder: Path) -> None:
     }
     for name in ("src_spans", "tgt_spans", "links"):
         columns[name] = pa.array([row.reshape(-1) for row in getattr(texts, name)], pairs)
-    pq.write_table(pa.table(columns), folder / FILE, compression="zstd")
+    with new_path(folder / FILE) as aside:
+        pq.write_table(pa.table(columns), aside, compression="zstd")
 
 
 def read_aligned(folder: Path) -> AlignedTexts:

@@ -14,6 +14,7 @@ import numpy as np
 from xrealign.align.statistical_model import LONGEST
 from xrealign.errors import ConfigError, DataError, ExternalToolError
 from xrealign.progress import say
+from xrealign.writing import telling
 
 BARS, SRC, TGT, FORWARD, BACKWARD = "bars", "src", "tgt", "forward", "backward"
 LAST_BYTES = 4000  # of a program's error text
@@ -39,13 +40,15 @@ def run_tool(
     kept = [name for name in (FORWARD, BACKWARD) if files[name].exists()]
     if not kept:
         raise ExternalToolError(paths[0].name, 0, "it wrote no links")
+    arrays: dict[str, Array] = {}
     for name in kept:
-        ends = _check_links(files[name], lengths, paths[0].name)
-        np.save(folder / f"{name}.npy", ends, allow_pickle=False)
+        arrays[name] = _check_links(files[name], lengths, paths[0].name)
         files[name].replace(folder / files[name].name)
-    order = np.argsort(np.frombuffer(digests, dtype=np.uint64), kind="stable")
-    np.save(folder / "order.npy", order, allow_pickle=False)
-    np.save(folder / "digests.npy", np.frombuffer(digests, dtype=np.uint64)[order], allow_pickle=False)
+    arrays["order"] = np.argsort(np.frombuffer(digests, dtype=np.uint64), kind="stable")
+    arrays["digests"] = np.frombuffer(digests, dtype=np.uint64)[arrays["order"]]
+    for name, values in arrays.items():
+        with telling(folder / f"{name}.npy", size=values.nbytes):
+            np.save(folder / f"{name}.npy", values, allow_pickle=False)
     return {"pairs": len(digests), "links": kept}
 
 
@@ -53,7 +56,12 @@ def _write_input(pairs: Iterable[Pair], files: Mapping[str, Path]) -> tuple[arra
     """Writes the words as numbers; lengths of both sides by turns, and a digest of each pair."""
     lengths, digests = array("H"), array("Q")
     numbers: tuple[dict[str, int], dict[str, int]] = ({}, {})
-    with files[BARS].open("w") as bars, files[SRC].open("w") as src, files[TGT].open("w") as tgt:
+    with (
+        telling(files[BARS].parent),
+        files[BARS].open("w") as bars,
+        files[SRC].open("w") as src,
+        files[TGT].open("w") as tgt,
+    ):
         for pair in pairs:
             if not pair[0] or not pair[1]:
                 continue

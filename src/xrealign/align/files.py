@@ -2,7 +2,8 @@
 
 Output goes to a hidden file beside the target and is renamed when whole. Beside it a small file says how far it is
 trusted; a killed run cuts the output back to there and goes on. Chunks begin at the same lines every time, so batches,
-and with them the last bits of every number, are the same whether or not a run was interrupted.
+and with them the last bits of every number, are the same whether or not a run was interrupted. A pipe or a device is
+written straight, and nothing of it can be resumed.
 """
 
 from __future__ import annotations
@@ -17,15 +18,12 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from filelock import FileLock, Timeout
-
 from xrealign.align.filters import filter_links
 from xrealign.align.linker import Linker, Recipe, ScoredLinks
 from xrealign.align.pairs import Checked, Row, read_rows
 from xrealign.align.reading import SPLIT, Reading
-from xrealign.errors import ConfigError
 from xrealign.progress import say, track
-from xrealign.textio import write_atomic
+from xrealign.writing import alone, is_special, new_file, telling, write_atomic
 
 CHUNK = 2048
 
@@ -77,23 +75,31 @@ def align_file(
     Raises:
         ConfigError: another process writes the same file, or the aligner's settings do not fit its model.
         DataError: the input cannot be read any more.
+        OutputError: the system refuses; what was trusted before is kept, and the same command goes on from there.
     """
-    partial, progress = (out.with_name(f".{out.name}.{kind}") for kind in ("partial", "progress.json"))
+    rows = track(read_rows(paths, form, None, reading), "align", checked.lines)
+    if is_special(out):
+        totals, linker = Totals(), recipe.open()
+        with new_file(out) as file:
+            _write(file, rows, totals, linker, files, file.flush)
+        return totals
+    final = Path(os.path.realpath(out))
+    partial, progress = (final.with_name(f".{final.name}.{kind}") for kind in ("partial", "progress.json"))
     key = _key(checked, form, recipe, files, reading)
-    try:
-        with FileLock(out.with_name(f".{out.name}.lock"), timeout=0):
-            totals = _resumed(partial, progress, key)
-            linker = recipe.open()
+    with alone(final), telling(out, final) as refer:
+        refer += [partial, progress]
+        totals = _resumed(partial, progress, key)
+        linker = recipe.open()
+        try:
             with partial.open("r+b" if totals.lines else "wb") as file:
                 file.truncate(totals.size)
                 file.seek(totals.size)
-                rows = track(read_rows(paths, form, None, reading), "align", checked.lines)
                 _write(file, rows, totals, linker, files, lambda: _keep(file, progress, key, totals))
-            partial.replace(out)
+            partial.replace(final)
             progress.unlink(missing_ok=True)
-    except Timeout:
-        raise ConfigError(f"another process is writing {out}; wait for it, or choose another output") from None
-    out.with_name(f".{out.name}.lock").unlink(missing_ok=True)
+        finally:
+            if not progress.is_file():  # nothing of it could be trusted
+                partial.unlink(missing_ok=True)
     return totals
 
 

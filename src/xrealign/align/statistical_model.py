@@ -23,6 +23,7 @@ from xrealign.align.linker import NO_LINKS, Linked, ScoredLinks, Sentences
 from xrealign.align.symmetrize import symmetrize
 from xrealign.errors import ArtifactError
 from xrealign.store import seal, unseal
+from xrealign.writing import new_file
 
 MODEL, SETTINGS = "model.npz", "statistical.json"
 FORMAT = 1

@@ -25,6 +25,7 @@ from xrealign.align.linker import Linked, Linker, Recipe, ScoredLinks, Sentences
 from xrealign.align.marked import EncodedPairs, PairTemplate, assemble, encode_pairs, marked_words, pair_template
 from xrealign.errors import ArtifactError, ConfigError
 from xrealign.model.encoder import Encoder, folder_digest, load_encoder, save_encoder
+from xrealign.model.folder import save_tensors
 from xrealign.model.layers import hidden_state, resolve_layer
 from xrealign.model.words import EncodedTexts, length_batches
 from xrealign.progress import track
@@ -131,7 +132,8 @@ def save_aligner(aligner: SupervisedAligner, folder: Path, facts: dict[str, Any]
     from safetensors.torch import save_file
 
     save_encoder(aligner.encoder, folder, base)
-    save_file({k: v.detach().cpu().contiguous() for k, v in aligner.head.state_dict().items()}, folder / HEAD)
+    weights = {k: v.detach().cpu().contiguous() for k, v in aligner.head.state_dict().items()}
+    save_tensors(weights, folder / HEAD, save_file)
     settings = {
         "format": FORMAT,
         "layer": aligner.layer,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from xrealign.writing import write_atomic
 
 Array = np.ndarray[Any, Any]
 
@@ -49,7 +52,9 @@ def similarity_picture(languages: Sequence[str], matrix: Array, title: str, path
         axes.set_title(title, loc="left", fontsize=9)
         figure.colorbar(image, ax=axes, shrink=0.8, label="mean cosine of translations")
         when = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-        figure.savefig(path, dpi=160, metadata=when.get(path.suffix))
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format=path.suffix[1:], dpi=160, metadata=when.get(path.suffix))
+        write_atomic(path, drawn.getvalue())
 
 
 def like_together(matrix: Array) -> list[int]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from xrealign.textio import set_usual_mode
+from xrealign.writing import new_path, telling, write_atomic
 
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
 INDEX = "model.safetensors.index.json"
@@ -30,22 +30,39 @@ def write_shards(
         shared: an existing first shard with the same content, linked instead of written.
     """
     if shared is None:
-        save_file({apart: weights[apart]}, folder / SHARDS[0], metadata={"format": "pt"})
+        save_tensors({apart: weights[apart]}, folder / SHARDS[0], save_file, {"format": "pt"})
     else:
         link_or_copy(shared, folder / SHARDS[0])
-    save_file({k: v for k, v in weights.items() if k != apart}, folder / SHARDS[1], metadata={"format": "pt"})
-    for name in SHARDS[shared is not None :]:  # safetensors closes what it writes to everybody else
-        set_usual_mode(folder / name)
+    rest = {name: values for name, values in weights.items() if name != apart}
+    save_tensors(rest, folder / SHARDS[1], save_file, {"format": "pt"})
     index = {
         "metadata": {"total_size": sum(v.nbytes for v in weights.values())},
         "weight_map": {name: SHARDS[name != apart] for name in sorted(weights)},
     }
-    (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    write_atomic(folder / INDEX, json.dumps(index, indent=2) + "\n")
+
+
+def save_tensors(
+    tensors: Mapping[str, Any], path: Path, save_file: Callable[..., None], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Writes tensors with safetensors' ``save_file``, whole or not at all.
+
+    Raises:
+        OutputError: the system refuses.
+    """
+    size = sum(values.nbytes for values in tensors.values())
+    with new_path(path, size) as aside:
+        save_file(dict(tensors), aside, metadata=None if metadata is None else dict(metadata))
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """A hard link where the file system allows one, else a copy."""
-    try:
-        os.link(source, target)
-    except OSError:  # other file system, or one without links
-        shutil.copyfile(source, target)
+    """A hard link where the file system allows one, else a copy.
+
+    Raises:
+        OutputError: the system refuses.
+    """
+    with telling(target, size=source.stat().st_size):
+        try:
+            os.link(source, target)
+        except OSError:  # other file system, or one without links
+            shutil.copyfile(source, target)

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from xrealign.errors import ArtifactError, ConfigError
+from xrealign.model.folder import save_tensors
 from xrealign.model.positions import positions_of
 
 NAME, FILE = "prompt_embeddings", "prompt.safetensors"
@@ -86,7 +87,7 @@ def save_prompt(model: nn.Module, folder: Path) -> None:
 
     prompt: Any = getattr(model, NAME, None)
     if prompt is not None:
-        save_file({"vectors": prompt.vectors.detach().float().cpu().contiguous()}, folder / FILE)
+        save_tensors({"vectors": prompt.vectors.detach().float().cpu().contiguous()}, folder / FILE, save_file)
 
 
 def load_prompt(model: Any, folder: Path) -> None:

