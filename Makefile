@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: setup demo demo-full test test-slow lint types format lock wheel-test bench-align clean
+.PHONY: setup demo demo-full test test-slow lint types format lock wheel-test bench-align faults clean
 
 setup: $(STAMP)
 
@@ -42,6 +42,10 @@ test: setup
 
 test-slow: setup
 	HYPOTHESIS_PROFILE=explore OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --durations=15
+
+# Everything of docs/reliability.md tried out: signals, full disks, damaged and hostile files; under ten minutes.
+faults: setup
+	$(BIN)/python tests/faults/run.py
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """The fault suite: breaks xrealign in every way that the list of promises names, and prints what survived.
 
-    python tests/faults/run.py [--fast] [--only WORD]... [--json FILE]
+    python tests/faults/run.py [--fast] [--only WORD]... [--jobs N] [--json FILE]
 
 Exit code 1 when anything did not survive. `make faults` runs all of it; `make test` its fast part.
 """
@@ -15,9 +15,11 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import argparse
 import importlib
 import json
+import multiprocessing
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -27,61 +29,85 @@ from harness import Fault, Outcome, import_everything  # noqa: E402 - after the 
 
 MODULES = (
     "fault_kills",
-)  # fmt: skip
+    "fault_signals",
+    "fault_damage",
+    "fault_builders",
+)
+Row = tuple[str, int, list[Outcome], float]  # module, place of the fault in it, outcomes, seconds
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fast", action="store_true", help="a few tries of each fault, about a minute in all")
-    parser.add_argument(
-        "--only", action="append", metavar="WORD", help="only faults with this word in module or name"
-    )
+    parser.add_argument("--only", action="append", metavar="WORD", help="only faults with this word in module or name")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="modules at a time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the outcomes to a file")
     chosen = parser.parse_args()
     import_everything()
-    rows, failed = [], 0
+    begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="xrealign-faults-") as scratch:
         os.environ["XREALIGN_CACHE"] = os.environ.get("XREALIGN_CACHE") or str(Path(scratch) / "cache")
-        for module, fault in _faults(chosen.only):
-            folder = Path(scratch) / f"{module}-{len(rows)}"
-            folder.mkdir()
-            begun = time.monotonic()
-            outcomes = list(fault.tries(folder, chosen.fast))
-            rows.append((fault, outcomes, time.monotonic() - begun))
-            for outcome in outcomes:
-                if not outcome.survived:
-                    failed += 1
-                    print(f"did not survive: {fault.name}: {outcome.case}: {outcome.detail}", flush=True)
-            print(f"{fault.name}: {_survived(outcomes)} in {rows[-1][2]:.0f} s", file=sys.stderr, flush=True)
-    print(_table(rows))
+        try_all = partial(_try_module, chosen.fast, chosen.only, Path(scratch))
+        if chosen.jobs == 1:
+            found = [try_all(module) for module in MODULES]
+        else:  # processes that are forked, so that nothing is imported again
+            with multiprocessing.get_context("fork").Pool(chosen.jobs) as pool:
+                found = list(pool.imap(try_all, MODULES, chunksize=1))
+    rows = [row for several in found for row in several]
+    print(_table(rows, time.monotonic() - begun))
     if chosen.json:
-        found = [
-            {"fault": fault.name, "promise": fault.promise, "seconds": seconds, "outcomes": [vars(o) for o in outcomes]}
-            for fault, outcomes, seconds in rows
-        ]
-        chosen.json.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", "utf-8")
-    return 1 if failed else 0
+        chosen.json.write_text(json.dumps(_plain(rows), ensure_ascii=False, indent=1) + "\n", "utf-8")
+    return int(not all(outcome.survived for *_, outcomes, _ in rows for outcome in outcomes))
 
 
-def _faults(words: list[str] | None) -> list[tuple[str, Fault]]:
-    found = [(name, fault) for name in MODULES for fault in importlib.import_module(name).FAULTS]
-    return [(name, fault) for name, fault in found if not words or any(w in f"{name} {fault.name}" for w in words)]
+def _faults(module: str) -> tuple[Fault, ...]:
+    return importlib.import_module(module).FAULTS
+
+
+def _try_module(fast: bool, words: list[str] | None, scratch: Path, module: str) -> list[Row]:
+    rows = []
+    for place, fault in enumerate(_faults(module)):
+        if words and not any(word in f"{module} {fault.name}" for word in words):
+            continue
+        folder = scratch / f"{os.getpid()}" / f"{module}-{place}"
+        folder.mkdir(parents=True)
+        begun = time.monotonic()
+        outcomes = list(fault.tries(folder, fast))
+        rows.append((module, place, outcomes, time.monotonic() - begun))
+        lines = [f"did not survive: {fault.name}: {one.case}: {one.detail}\n" for one in outcomes if not one.survived]
+        sys.stderr.write("".join(lines) + f"{fault.name}: {_survived(outcomes)} in {rows[-1][-1]:.0f} s\n")
+        sys.stderr.flush()
+    return rows
 
 
 def _survived(outcomes: list[Outcome]) -> str:
     return f"{sum(outcome.survived for outcome in outcomes)} of {len(outcomes)}"
 
 
-def _table(rows: list[tuple[Fault, list[Outcome], float]]) -> str:
-    lines = ["", "| fault | tries | survived | figure | seconds |", "|---|--:|--:|---|--:|"]
-    for fault, outcomes, seconds in rows:
+def _table(rows: list[Row], seconds: float) -> str:
+    lines = ["", "| fault | promise | tries | survived | figure |", "|---|---|--:|--:|---|"]
+    for module, place, outcomes, _ in rows:
+        fault = _faults(module)[place]
         figure = fault.figure(outcomes) if fault.figure else ""
         alive = sum(outcome.survived for outcome in outcomes)
-        lines.append(f"| {fault.name} | {len(outcomes)} | {alive} | {figure} | {seconds:.0f} |")
-    total = [outcome for _, outcomes, _ in rows for outcome in outcomes]
-    alive = sum(outcome.survived for outcome in total)
-    lines.append(f"| all | {len(total)} | {alive} |  | {sum(seconds for *_, seconds in rows):.0f} |")
+        lines.append(f"| {fault.name} | {fault.promise} | {len(outcomes)} | {alive} | {figure} |")
+    every = [outcome for _, _, outcomes, _ in rows for outcome in outcomes]
+    alive = sum(outcome.survived for outcome in every)
+    lines.append(f"| all | | {len(every)} | {alive} | {seconds:.0f} s |")
     return "\n".join(lines)
+
+
+def _plain(rows: list[Row]) -> list[dict[str, object]]:
+    return [
+        {
+            "module": module,
+            "fault": _faults(module)[place].name,
+            "promise": _faults(module)[place].promise,
+            "seconds": seconds,
+            "outcomes": [vars(outcome) for outcome in outcomes],
+        }
+        for module, place, outcomes, seconds in rows
+    ]
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ learning_rate = 1e-3
 name = "halves"
 kind = "class"
 train = "train.tsv"
+dev = "dev.tsv"
 [task.tests]
 eng = "eng.tsv"
 swh = "swh.tsv"
@@ -40,6 +41,7 @@ steps = {steps}
 batch_size = 4
 checkpoint_every = 5
 learning_rate = 1e-3
+keep = "best"
 [measure]
 max_concepts = 5
 """
@@ -67,9 +69,9 @@ def config(folder: Path, more: str = "", steps: int = 12) -> Path:
     for tag in ("swh_Latn", "tur_Latn"):
         rows = [f"{source}\t{target}" for source, target in zip(lines["eng_Latn"], lines[tag], strict=True)]
         (folder / f"eng-{tag[:3]}.tsv").write_text("\n".join(rows) + "\n", "utf-8")
-    for tag, name in (("eng_Latn", "train"), ("eng_Latn", "eng"), ("swh_Latn", "swh")):
+    for tag, name in (("eng_Latn", "train"), ("eng_Latn", "dev"), ("eng_Latn", "eng"), ("swh_Latn", "swh")):
         rows = [f"{'first' if number < 10 else 'second'}\t{text}" for number, text in enumerate(lines[tag])]
-        rows = rows[::2] if name == "train" else rows[1::2]
+        rows = rows[::2] if name == "train" else rows[1:8:3] if name == "dev" else rows[1::2]
         (folder / f"{name}.tsv").write_text("\n".join(rows) + "\n", "utf-8")
     path = folder / "tiny.toml"
     path.write_text(CONFIG.format(steps=steps) + more, "utf-8")

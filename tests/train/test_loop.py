@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import shutil
 
@@ -16,7 +15,7 @@ from torch import nn
 import xrealign.train.loop as loop
 from xrealign.errors import TrainingError
 from xrealign.model.encoder import load_encoder
-from xrealign.train.checkpoint import load_checkpoint, save_checkpoint
+from xrealign.train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from xrealign.train.loop import Objective, Phase, choose_precision, rate_at, run_phase, unused_row_factor
 from xrealign.train.realign import RealignSettings, realign
 from xrealign.train.seeds import seed_for, seed_torch
@@ -190,20 +189,24 @@ def test_checkpoints_hold_what_changes_and_are_checked(tmp_path):
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
     model(torch.ones(1, 3)).sum().backward()
     optimizer.step()
-    save_checkpoint(tmp_path, 5, model, optimizer, [{"step": 5}])
-    save_checkpoint(tmp_path, 6, model, optimizer, [{"step": 6}])
-    assert [p.name for p in tmp_path.iterdir()] == ["step-00000006"]
+    three = [Progress(step, [{"step": step}], [[0.5, 1.0]] * (step - 5)) for step in (5, 6, 7)]
+    for progress in three:
+        save_checkpoint(tmp_path, progress, model, optimizer)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000006", "step-00000007"]
     assert sorted(p.name for p in (tmp_path / "step-00000006").iterdir()) == ["checkpoint.json", "state.safetensors"]
     fresh = nn.Linear(3, 2)
     restored = torch.optim.AdamW(fresh.parameters(), lr=0.1)
-    assert load_checkpoint(tmp_path, fresh, restored) == (6, [{"step": 6}])
+    assert load_checkpoint(tmp_path, fresh, restored) == three[2]
     assert torch.equal(fresh.weight, model.weight)
     for p, q in zip(model.parameters(), fresh.parameters(), strict=True):
         for key, value in optimizer.state[p].items():
             assert torch.equal(torch.as_tensor(value), torch.as_tensor(restored.state[q][key])), key
-    manifest = tmp_path / "step-00000006" / "checkpoint.json"
-    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "sha256": "0" * 64}))
-    assert load_checkpoint(tmp_path, fresh, restored) == (0, [])
+    manifest = tmp_path / "step-00000007" / "checkpoint.json"
+    manifest.write_text(manifest.read_text().replace('"step": 7', '"step": 8', 1))
+    assert load_checkpoint(tmp_path, fresh, restored) == three[1]
+    state = tmp_path / "step-00000006" / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:-1])
+    assert load_checkpoint(tmp_path, fresh, restored) == Progress()
     shutil.rmtree(tmp_path)
 
 
