@@ -63,3 +63,20 @@ def test_a_loader_that_is_not_there(loader: str) -> None:
 
 def test_the_configuration_knows_all_built_in_tasks() -> None:
     assert set(BUILTIN) <= set(BUILTIN_TASKS)
+
+
+@pytest.mark.parametrize(
+    "loader", ["os:system", "subprocess:Popen", "builtins:exec", "pickle:loads", "os.path:join", "antigravity:geohash"]
+)
+def test_what_is_pythons_own_is_not_even_imported(loader: str) -> None:
+    with pytest.raises(ConfigError, match="is a part of Python"):
+        load_own(loader, ENG, None, seed=1)
+
+
+@pytest.mark.parametrize("signature", ["", "source", "source, targets", "source, targets, seed, more", "*names"])
+def test_a_function_that_takes_other_arguments_is_not_called(tmp_path: Path, signature: str) -> None:
+    called = tmp_path / "called"
+    (tmp_path / "mine.py").write_text(f"def load({signature}):\n    open({str(called)!r}, 'w').close()\n", "utf-8")
+    with pytest.raises(ConfigError, match="it was not called"):
+        load_own(f"{tmp_path / 'mine.py'}:load", ENG, None, seed=1)
+    assert not called.exists()

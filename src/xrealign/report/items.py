@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -44,8 +45,9 @@ def read_items(path: Path) -> dict[tuple[str, str], Shares]:
                 )
                 for method, language in pairs
             }
-    except (OSError, EOFError, BadZipFile, ValueError, KeyError) as error:
-        raise DataError(f"not a file of test items ({error}); run the experiment's command again", path) from None
+    except (OSError, EOFError, BadZipFile, ValueError, KeyError, TypeError, zlib.error) as error:
+        why = "it holds a pickle, which is never opened" if "pickle" in str(error) else str(error)
+        raise DataError(f"not a file of test items ({why}); run the experiment's command again", path) from None
 
 
 def _ones(values: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

@@ -1,11 +1,16 @@
-"""A task that a function of the user's makes: ``file.py:load`` beside the configuration, or ``package.module:load``."""
+"""A task that a function of the user's makes: ``file.py:load`` beside the configuration, or ``package.module:load``.
+
+This is the one place where a configuration names code. It has to be a file that is named, or an installed module that
+is not Python's own; and what is called has to take what such a function takes, which is looked at before it is called.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +25,13 @@ def load_own(loader: str, source: Language, targets: Sequence[Language] | None, 
     The user names the code; it is never taken from a data set or a model's folder.
 
     Raises:
-        ConfigError: there is no such module or function, or it returns something else than a `Task`.
+        ConfigError: there is no such module or function, it does not take these three, or it returns something else
+            than a `Task`.
     """
-    task = _function(loader)(source=source, targets=targets, seed=seed)
+    arguments = {"source": source, "targets": targets, "seed": seed}
+    function = _function(loader)
+    _check_takes(loader, function, arguments)
+    task = function(**arguments)
     if not isinstance(task, Task):
         raise ConfigError(f"task.loader = {loader!r} returned {type(task).__name__}, expected xrealign.tasks.task.Task")
     return task
@@ -37,15 +46,34 @@ def loader_file(loader: str) -> Path:
     name, _, _ = loader.partition(":")
     if name.endswith(".py"):
         path = Path(name)
+    elif name.partition(".")[0] in sys.stdlib_module_names:
+        raise ConfigError(
+            f"task.loader = {loader!r}: {name} is a part of Python, which makes no tasks; expected a function of your "
+            "own, file.py:function or package.module:function"
+        )
     else:
         try:
             found = importlib.util.find_spec(name)
-        except ModuleNotFoundError:
+        except (ImportError, ValueError):  # a name that is none, such as "a..b"
             found = None
         path = Path(found.origin) if found is not None and found.origin else Path()
     if not path.is_file():
         raise ConfigError(f"task.loader = {loader!r}: there is no such file or module")
     return path
+
+
+def _check_takes(loader: str, function: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+    """Looks whether a function can be called so, without calling it.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    try:
+        inspect.signature(function).bind(**arguments)
+    except (TypeError, ValueError) as error:  # ValueError: a function in C that does not say
+        raise ConfigError(
+            f"task.loader = {loader!r} does not take {', '.join(arguments)} by name ({error}); it was not called"
+        ) from None
 
 
 def _function(loader: str) -> Callable[..., Any]:

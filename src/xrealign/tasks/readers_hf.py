@@ -1,6 +1,7 @@
 """Hugging Face data sets: a local folder, or a name that the library finds in its cache or fetches.
 
-No code of a data set is ever run: the library reads parquet, JSON, CSV and its own arrow files only.
+No code of a data set is ever run: the library reads parquet, JSON, CSV and its own arrow files only, those of a folder
+from that folder only (`xrealign.tasks.hf_folder`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from xrealign.errors import DataError, did_you_mean
 from xrealign.paths import cache_folder
 from xrealign.requirements import check_extra, optional
 from xrealign.tasks.faults import Faults
+from xrealign.tasks.hf_folder import check_cards, plain_columns
 from xrealign.tasks.readers_json import make_examples
 from xrealign.tasks.readers_spans import RawSentence
 from xrealign.tasks.task import Example, Kind, PairExample, QuestionExample
@@ -46,7 +48,7 @@ def read_hf(
     found = faults or Faults(Path(path))
     data = _load(name, config, split, role)
     try:
-        records = list(_records(data))
+        records = list(_records(plain_columns(data)))
     except _BROKEN as error:
         raise DataError(f"cannot be read as a data set: {_why(error)}", name) from None
     examples = make_examples(records, kind, columns or {}, found)
@@ -57,6 +59,7 @@ def read_hf(
 def _load(name: str, config: str, split: str, role: str) -> Any:
     folder, cache = Path(name), cache_folder() / "hf-datasets"
     check_extra("hf", f"reading {name}")
+    check_cards(folder)
     silent = "" if folder.exists() else _hub_silence(name)
     if silent and not any(cache.glob(f"{name.partition('/')[0]}___*")):
         raise _not_here(name, silent)
