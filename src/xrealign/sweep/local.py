@@ -108,7 +108,8 @@ class LocalPool:
             log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("ab") as errors:
                 self._processes[number] = subprocess.Popen(
-                    [sys.executable, "-m", "xrealign.sweep.worker"],
+                    # -P: modules that lie in the working folder, beside downloaded data, are not imported.
+                    [sys.executable, "-P", "-m", "xrealign.sweep.worker"],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=errors,
