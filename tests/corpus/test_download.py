@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import urllib.request
+from http.client import HTTPMessage
 from pathlib import Path
 
 import pytest
 from local_server import Site, serve
 
-from xrealign.corpus.download import download
+from xrealign.corpus.download import SameKind, download
 from xrealign.errors import DataError
 
 CONTENT = bytes(range(256)) * 4000  # 1 MB
@@ -117,3 +120,26 @@ def test_nobody_listens(tmp_path: Path) -> None:
 def test_only_http(tmp_path: Path, url: str) -> None:
     with pytest.raises(DataError, match="only http and https"):
         download(url, tmp_path / "f")
+
+
+@pytest.mark.parametrize(
+    ("start", "to", "follows"),
+    [
+        ("https://a.example/x", "https://b.example/y", True),
+        ("http://a.example/x", "https://b.example/y", True),
+        ("http://a.example/x", "http://b.example/y", True),
+        ("https://a.example/x", "http://a.example/x", False),
+        ("https://a.example/x", "ftp://a.example/x", False),
+        ("http://a.example/x", "file:///etc/hostname", False),
+    ],
+)
+def test_redirects_never_leave_http_nor_lose_their_encryption(start: str, to: str, follows: bool) -> None:
+    request = urllib.request.Request(start)
+    lead = lambda: SameKind().redirect_request(request, io.BytesIO(), 302, "Found", HTTPMessage(), to)  # noqa: E731
+    if follows:
+        made = lead()
+        assert made is not None
+        assert made.full_url == to
+    else:
+        with pytest.raises(DataError, match="which is not followed"):
+            lead()

@@ -11,6 +11,7 @@ import json
 import tarfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from typing import IO, cast
 from urllib.parse import urlsplit
 
 from xrealign.corpus.catalogue import CatalogueEntry, CatalogueFile, find_entry
@@ -18,8 +19,10 @@ from xrealign.corpus.download import download, file_sha256
 from xrealign.errors import ArtifactError, DataError
 from xrealign.progress import say, track
 from xrealign.store import seal, unseal
-from xrealign.textio import write_atomic
+from xrealign.textio import UNREADABLE, open_bytes, reason, write_atomic
 
+LARGEST_MEMBER, LARGEST_ARCHIVE = 256 << 20, 1 << 30
+"""Bytes at most of a file in an archive, and of all of an archive unpacked; ten times what the data packs have."""
 LOCK = "xrealign-data.lock"
 CONVERTED = "converted"
 Lock = dict[str, dict[str, dict[str, str]]]  # set -> path inside the set's folder -> {sha256, from}
@@ -32,7 +35,8 @@ def place(root: Path, name: str) -> Path:
         DataError: the name is absolute or climbs out, directly or by a link.
     """
     pure = PurePosixPath(name)
-    if not name or "\\" in name or "\0" in name or ":" in name or pure.is_absolute() or ".." in pure.parts:
+    unusual = not name.isprintable() or "\\" in name or ":" in name
+    if unusual or not pure.parts or pure.is_absolute() or ".." in pure.parts:
         raise DataError(f"the file name {name!r} leads out of its folder; nothing was written")
     path = root.joinpath(*pure.parts)
     if not path.resolve().is_relative_to(root.resolve()):
@@ -54,7 +58,7 @@ def read_lock(into: Path) -> Lock:
         lock: Lock = unseal(text) if '"seal"' in text else json.loads(text)  # older ones have none
         if not all(pin["sha256"] for pinned in lock.values() for pin in pinned.values()):
             raise ValueError("a file has no digest")
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise ArtifactError(
             f"{path} is damaged ({error}); remove it, and get every set again with: xrealign data get SET"
         ) from None
@@ -166,16 +170,67 @@ def _contents(
             yield name, path.read_bytes()
     if archive.is_file():
         wanted = {entry.archive_prefix + name: name for name in originals} | {name: name for name in packed}
-        with tarfile.open(archive) as tar:  # members are read by name, never unpacked to a path of their own
-            for member in tar:
-                content = tar.extractfile(member) if member.isfile() and member.name in wanted else None
-                if content is not None:
-                    yield wanted[member.name], content.read()
+        yield from _members(archive, wanted)
     for name in packed:
         for path in (place(source, name), place(source, name.removeprefix("starter/"))):
             if path.is_file():
                 yield name, path.read_bytes()
                 break
+
+
+def _members(archive: Path, wanted: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+    """(name it is wanted by, bytes) of the wanted files of a tar archive, plain or packed.
+
+    Members are read by name, one after the other, and never unpacked to a path of their own: names that climb out,
+    links and devices are only passed over.
+
+    Raises:
+        DataError: it is damaged or no such archive, a wanted file is in it twice, or it unpacks to more than there can
+            be in one.
+    """
+    seen: set[str] = set()
+    try:
+        with open_bytes(archive) as packed, _tar(packed) as tar:
+            for member in tar:
+                if not member.isfile() or member.name not in wanted:
+                    continue
+                if member.name in seen:
+                    raise DataError(f"has {member.name!r} twice; expected each file once", archive)
+                seen.add(member.name)
+                if member.size > LARGEST_MEMBER:
+                    told = f"{member.name!r} unpacks to {member.size} bytes, more than {LARGEST_MEMBER}; not read"
+                    raise DataError(told, archive)
+                content = tar.extractfile(member)
+                assert content is not None  # of a regular file there is one
+                yield wanted[member.name], content.read()
+    except _TooLarge:
+        raise DataError(f"unpacks to more than {LARGEST_ARCHIVE} bytes; it is no data pack", archive) from None
+    except (tarfile.TarError, *UNREADABLE, OverflowError, ValueError) as error:
+        raise DataError(f"cannot be read as a tar archive: {reason(error)}", archive) from None
+
+
+def _tar(packed: IO[bytes]) -> tarfile.TarFile:
+    return tarfile.open(fileobj=cast("IO[bytes]", _Counted(packed)), mode="r|")
+
+
+class _TooLarge(Exception):  # noqa: N818 - never leaves this file
+    """An archive that goes on and on."""
+
+
+class _Counted:
+    """What is read of an archive, up to `LARGEST_ARCHIVE` bytes."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.left = LARGEST_ARCHIVE
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, unpacked."""
+        data = self.file.read(size)
+        self.left -= len(data)
+        if self.left < 0:
+            raise _TooLarge
+        return data
 
 
 def files_present(entry: CatalogueEntry, into: Path) -> dict[str, str]:
