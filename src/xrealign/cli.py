@@ -13,8 +13,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import typer
 
 from xrealign._version import __version__
-from xrealign.errors import ConfigError, XrealignError
-from xrealign.signals import Stopped, handled
+from xrealign.errors import ConfigError, XrealignError, visible
+from xrealign.signals import Stopped, handled, stop_asked, stop_code
+from xrealign.streams import printing
 
 app = typer.Typer(
     name="xrealign",
@@ -93,11 +94,16 @@ def show_command(
 
 
 @app.command("doctor")
-def doctor_command() -> None:
+def doctor_command(
+    licences: Annotated[
+        bool, typer.Option("--licences", help="Instead: the licence of everything that xrealign needs here.")
+    ] = False,
+) -> None:
     """Shows what matters of this machine: versions, processors, GPU, caches, disk, data."""
     from xrealign.doctor import doctor
+    from xrealign.licences import licence_report
 
-    print(doctor())
+    print(licence_report() if licences else doctor())
 
 
 def _add_verbs() -> None:
@@ -159,15 +165,19 @@ def main() -> None:
     """Entry point: errors of the user's making are one line (or one for each mistake) and exit code 2."""
     debug = "--debug" in sys.argv
     try:
-        with handled():
+        with printing(), handled():
             app()
     except XrealignError as error:
         if debug:
             raise
         lines = error.problems if isinstance(error, ConfigError) else [str(error)]
         for line in lines:
-            print(f"error: {line}", file=sys.stderr)
+            print(f"error: {visible(line)}", file=sys.stderr)
         sys.exit(2)
     except Stopped as stopped:
         print("stopped; run the same command again to go on", file=sys.stderr)
         sys.exit(stopped.code)
+    except Exception:
+        if stop_asked():  # of several processes one has ended well, and the others waited for it in vain
+            sys.exit(stop_code())
+        raise

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sized
 from contextlib import suppress
 from typing import TypeVar
 
+from xrealign.errors import visible
+
 T = TypeVar("T")
 
 
@@ -15,7 +17,7 @@ def say(text: str) -> None:
     """One plain line for people, on stderr. When nobody can read it there, work goes on without it."""
     if sys.stderr is not None:  # it is None when the program was started with it closed
         with suppress(OSError):
-            print(text, file=sys.stderr, flush=True)
+            print(visible(text), file=sys.stderr, flush=True)
 
 
 def track(items: Iterable[T], what: str, total: int | None = None, done: int = 0) -> Iterator[T]:

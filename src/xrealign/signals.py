@@ -22,13 +22,13 @@ EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143} | (
 class Stopped(BaseException):
     """The program was asked to end; ``code`` is its exit code. No fault, so nothing that mends faults may catch it."""
 
-    def __init__(self, number: int) -> None:
-        self.code = EXIT_CODES[signal.Signals(number)]
-        super().__init__(f"stopped by {signal.Signals(number).name}")
+    def __init__(self) -> None:
+        self.code = stop_code()
+        super().__init__("asked to stop")
 
 
 class _State:
-    asked: int | None = None
+    asked: int | None = None  # the signal
     waiting = 0  # how many parts of the program want to be asked rather than interrupted
 
 
@@ -37,13 +37,18 @@ def stop_asked() -> bool:
     return _State.asked is not None
 
 
+def stop_code() -> int:
+    """The exit code that the signal asks for."""
+    return EXIT_CODES[signal.Signals(_State.asked or signal.SIGTERM)]
+
+
 def stop() -> None:
     """Ends the program as the signal asked.
 
     Raises:
         Stopped: always.
     """
-    raise Stopped(_State.asked or signal.SIGTERM)
+    raise Stopped
 
 
 @contextlib.contextmanager
@@ -78,7 +83,7 @@ def handled() -> Iterator[None]:
 
 def _take(number: int, _frame: FrameType | None) -> None:
     if _State.asked is not None:
-        os._exit(EXIT_CODES[signal.Signals(number)])
+        os._exit(stop_code())
     _State.asked = number
     if not _State.waiting:
         stop()

@@ -205,8 +205,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         text = (folder / MANIFEST).read_text("utf-8")
         old: dict[str, Any] = json.loads(text)
-        return old if old["format"] == 1 else unseal(text)
-    except (OSError, ValueError, KeyError, TypeError):
+        found = old if old["format"] == 1 else unseal(text)
+        if not all({"bytes", "sha256"} <= set(file) for file in found["files"].values()):
+            raise ValueError("it does not tell what its files are")
+        return found
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ArtifactError(f"{folder} holds no complete result; delete it and run again") from None
 
 

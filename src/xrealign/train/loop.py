@@ -197,8 +197,8 @@ def run_phase(model: nn.Module, phase: Phase, folder: Path, seed: int, precision
     before = history[0].get("watch at start") if history else take(phase.watch, model) if phase.watch else None
     losses = torch.zeros(LOG_EVERY, len(phase.objectives) + 1, device=device)
     since = start - len(progress.pending)
-    for place, row in enumerate(progress.pending):
-        losses[place] = torch.tensor(row, device=device)
+    if progress.pending:
+        losses[: start - since] = torch.tensor(progress.pending, device=device)
 
     def save(done: int) -> None:
         if rank == 0:
