@@ -16,6 +16,7 @@ from xrealign.textio import write_atomic
 
 if TYPE_CHECKING:
     from xrealign.tasks.task import Kind, Split
+    from xrealign.train.fine_tuned import FineTuned
 
 RETRIEVAL = "retrieval"
 
@@ -37,6 +38,9 @@ def evaluate_command(
     more: Annotated[list[str] | None, typer.Argument(help="More test files.", metavar="[FILE]...")] = None,
     format_: Annotated[Format, typer.Option("--format", help="table, json, csv or md.")] = Format.table,
     file_format: Annotated[str | None, typer.Option(help="Form of the files; else by ending and content.")] = None,
+    separator: Annotated[
+        str | None, typer.Option(help="Between the columns of CoNLL files, if no TAB or blank.")
+    ] = None,
     column: Annotated[list[str] | None, typer.Option("--column", help="FIELD=COLUMN, such as text=sentence.")] = None,
     label_name: Annotated[
         list[str] | None, typer.Option("--label", help="FILE'S=MODEL'S label, such as 0=entailment.")
@@ -45,6 +49,12 @@ def evaluate_command(
     source: Annotated[str, typer.Option(help="Language of the labels the model was trained on.")] = "eng",
     max_length: Annotated[int, typer.Option(min=8, help="Longest text or window, in subwords.")] = 96,
     size: Annotated[int | None, typer.Option(min=1, help="Examples of a language at most.")] = None,
+    names: Annotated[
+        str | None, typer.Option("--labels", help="Names of a Hugging Face model's labels, in order: NOUN,VERB,…")
+    ] = None,
+    no_answer: Annotated[
+        bool, typer.Option("--no-answer", help="A Hugging Face model for questions may say that there is no answer.")
+    ] = False,
     predictions: Annotated[
         Path | None, typer.Option("-o", "--predictions", help="Also write each item's prediction here (.jsonl).")
     ] = None,
@@ -52,7 +62,8 @@ def evaluate_command(
     """Scores a fine-tuned model on labelled files of any languages.
 
     Every number comes with its interval, and with the score of always giving the most frequent label. Labels are
-    matched by name; one that the model has never seen is an error that says where it is.
+    matched by name; one that the model has never seen is an error that says where it is. Models that Hugging Face's
+    Trainer saved (`AutoModelForTokenClassification` and the like) are read as well.
 
     `xrealign evaluate --model runs/demo/models/realigned --task pos --data swh=swh.conllu yor=yor.conllu`
     """
@@ -65,7 +76,12 @@ def evaluate_command(
     if task == RETRIEVAL:
         results, items = _retrieval(model, _languages(files), parse_language(source), max_length)
     else:
-        results, items = _evaluate(model, task, files, file_format, pairs, parse_language(source), max_length, size)
+        from xrealign.train.fine_tuned import open_fine_tuned
+
+        opened = open_fine_tuned(Path(model), task, names, no_answer)
+        results, items = _evaluate(
+            opened, task, files, file_format, separator, pairs, parse_language(source), max_length, size
+        )
     if predictions is not None:
         write_atomic(predictions, "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items))
     print(show(results, model, task, format_), end="")
@@ -114,30 +130,28 @@ def _language_of(name: str, path: Path) -> Language:
 
 
 def _evaluate(
-    model: str,
+    model: FineTuned,
     task: str,
     files: Sequence[str],
     file_format: str | None,
+    separator: str | None,
     pairs: Mapping[str, Mapping[str, str]],
     source: Language,
     max_length: int,
     size: int | None,
 ) -> tuple[list[Result], list[dict[str, Any]]]:
-    from xrealign.evaluating import gold_text, majority_score, predict_language, prediction_text
-    from xrealign.model.encoder import load_encoder
+    from xrealign.evaluating import exchanged, gold_text, majority_score, predict_language, prediction_text
     from xrealign.tasks.metrics import MAIN_METRIC, bootstrap, scores
+    from xrealign.tasks.mismatch import exchanged_text
     from xrealign.tasks.statistics import task_statistics
-    from xrealign.train.heads import load_head
 
-    folder = Path(model)
-    head, kind, labels, tags = load_head(folder)
-    tests, places = _tests(task, kind, labels, tags, files, file_format, pairs, source, size)
-    encoder = load_encoder(str(folder))
+    encoder, head, kind, labels, tags = model.encoder, model.head, model.kind, model.labels, model.tags
+    tests, places = _tests(task, kind, labels, tags, files, file_format, separator, pairs, source, size)
     results, items = [], []
     for language, gold in sorted(tests.items()):
         if not gold:
             continue
-        found = predict_language(encoder, head, kind, gold, labels, tags, {"max_length": max_length}, {"": None})
+        found = predict_language(encoder, head, kind, gold, *model.outputs, {"max_length": max_length}, {"": None})
         predicted = found.predictions[""]
         statistics = task_statistics(kind, gold, predicted, labels, tags)
         interval = bootstrap(statistics, MAIN_METRIC[kind])
@@ -155,6 +169,7 @@ def _evaluate(
                 interval.value < lowest,
                 scores(kind, statistics),
                 found.cut,
+                exchanged_text(exchanged(kind, gold, predicted)),
             )
         )
         items += [
@@ -171,6 +186,7 @@ def _tests(
     tags: Sequence[str],
     files: Sequence[str],
     file_format: str | None,
+    separator: str | None,
     pairs: Mapping[str, Mapping[str, str]],
     source: Language,
     size: int | None,
@@ -198,6 +214,7 @@ def _tests(
         train=next(iter(named.values())),
         tests=named,
         format=file_format,
+        separator=separator,
         columns=pairs["column"],
         labels=pairs["label"],
         merge=pairs["merge"],

@@ -34,6 +34,7 @@ class Result:
         majority: the same metric of always giving the most frequent label of this test set; None for retrieval.
         below_majority: the model is worse than that: it has learned nothing of the language, or labels do not agree.
         metrics: all metrics.
+        exchanged: of names and slots: types that look exchanged, predicted for gold's, in words: labels do not agree.
         cut: how many words, texts … were lost to the model's length, by reason.
     """
 
@@ -48,6 +49,7 @@ class Result:
     below_majority: bool
     metrics: Mapping[str, float]
     cut: Mapping[str, int] = field(default_factory=dict)
+    exchanged: str = ""
 
 
 def show(results: Sequence[Result], model: str, task: str, format_: Format) -> str:
@@ -71,11 +73,13 @@ def show(results: Sequence[Result], model: str, task: str, format_: Format) -> s
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         names = list(dict.fromkeys(name for one in results for name in one.metrics))
-        writer.writerow(["language", "n", *names, "low", "high", "majority", "below_majority", "file"])
+        writer.writerow(["language", "n", *names, "low", "high", "majority", "below_majority", "exchanged", "file"])
         for one in results:
             values = [one.metrics.get(name, "") for name in names]
             lowest = "" if one.majority is None else one.majority
-            writer.writerow([one.language, one.n, *values, one.low, one.high, lowest, one.below_majority, one.file])
+            writer.writerow(
+                [one.language, one.n, *values, one.low, one.high, lowest, one.below_majority, one.exchanged, one.file]
+            )
         return out.getvalue()
     if format_ == Format.md:
         lines = [header, ["---"] + ["---:"] * 4 + ["---"], *rows]
@@ -93,11 +97,14 @@ def show(results: Sequence[Result], model: str, task: str, format_: Format) -> s
     text += f"\nmean over {len(results)} languages: {mean:.1%}\n"
     if low:
         text += f"! worse than always giving the most frequent label: {', '.join(low)}; do the labels mean the same?\n"
+    for one in results:
+        if one.exchanged:
+            text += f"! {one.language}: types look exchanged ({one.exchanged}); do the labels mean the same?\n"
     cut = {reason: sum(one.cut.get(reason, 0) for one in results) for one in results for reason in one.cut}
     return text + "".join(f"! {count:,} {reason}\n" for reason, count in cut.items() if count)
 
 
 def _cells(one: Result) -> list[str]:
     lowest = "–" if one.majority is None else f"{one.majority:.1%}"
-    mark = " !" if one.below_majority else ""
+    mark = " !" if one.below_majority or one.exchanged else ""
     return [one.language, f"{one.n:,}", f"{one.value:.1%}{mark}", f"{one.low:.1%} … {one.high:.1%}", lowest, one.file]

@@ -24,6 +24,7 @@ from xrealign.scoring import PARTS, WHOLES, signature, write_scores
 from xrealign.stages import Facts, open_encoder, read_task
 from xrealign.store import seal, unseal
 from xrealign.tasks.metrics import MAIN_METRIC, score, scores
+from xrealign.tasks.mismatch import exchanged_text, exchanged_types
 from xrealign.tasks.statistics import Prediction, SlotPrediction, Statistics, majority, task_statistics
 from xrealign.tasks.task import AnyExample, Kind, Task, labels_of, tags_of
 from xrealign.types import Score
@@ -143,6 +144,7 @@ def write_results(
     columns |= {name + end: [] for name in names for end in (PARTS, WHOLES)}
     found: list[Score] = []
     majorities: dict[str, float] = {}
+    swapped: dict[str, str] = {}
     for language, result in results.items():
         gold = task.tests[language]
         if not gold:
@@ -157,6 +159,8 @@ def write_results(
                 for column in (name, name + PARTS, name + WHOLES):
                     columns[column] += [None] * len(gold)
                 continue
+            if name == method and (types := exchanged(kind, gold, predicted)):
+                swapped[language.tag] = exchanged_text(types)
             statistics = task_statistics(kind, gold, predicted, labels, tags)
             parts, wholes = main_shares(kind, statistics)
             columns[name] += [prediction_text(one) for one in predicted]
@@ -174,6 +178,7 @@ def write_results(
         "without_maps": [k.tag for k, one in results.items() if set(names) - set(one.predictions)],
         "majority": majorities,
         "below_majority": [tag for tag, value in values.items() if value < majorities[tag]],
+        "exchanged": swapped,
         "cut": {k.tag: one.cut for k, one in results.items() if one.cut},
         "metric": main,
         "means": {"source": values.get(task.source.tag), "targets": sum(others) / len(others) if others else None},
@@ -204,6 +209,14 @@ def majority_score(kind: Kind, gold: Sequence[AnyExample], labels: Sequence[str]
     """The main metric of always giving the most frequent label: a model below it has learned nothing of the language,
     or its labels do not mean what the test's do."""
     return score(task_statistics(kind, gold, majority(kind, gold, labels, tags), labels, tags), MAIN_METRIC[kind])
+
+
+def exchanged(kind: Kind, gold: Sequence[AnyExample], predicted: Sequence[Prediction]) -> dict[str, str]:
+    """Types of spans that look exchanged, as `exchanged_types` finds them; nothing for kinds without spans."""
+    if kind not in ("ner", "slots"):
+        return {}
+    said = [one.tags if isinstance(one, SlotPrediction) else one for one in predicted]
+    return exchanged_types([tags_of(example) for example in gold], said)
 
 
 def main_shares(kind: Kind, statistics: Statistics) -> tuple[Array, Array]:

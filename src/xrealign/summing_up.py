@@ -19,7 +19,7 @@ from xrealign.report.context import DataSource, ReportContext
 from xrealign.report.items import FILE, read_items, write_items
 from xrealign.report.stats import Shares
 from xrealign.select.candidates import read_classes
-from xrealign.stages import read_subset
+from xrealign.stages import is_builtin, read_subset
 from xrealign.store import read_manifest
 from xrealign.types import Score
 from xrealign.writing import write_atomic
@@ -116,6 +116,7 @@ def report_context(plan: Plan) -> ReportContext:
     pairs = facts["corpus"]["facts"]["pairs"]
     why = selection.get("why", {})
     starter = config.encoder.name == "starter"
+    judged = REALIGNED if REALIGNED in plan.methods else BASELINE
     return {
         "run": config.name,
         "created": time.strftime("%Y-%m-%d", time.gmtime()),
@@ -143,6 +144,7 @@ def report_context(plan: Plan) -> ReportContext:
         "command": "xrealign run config.toml",
         "config": to_toml(config),
         "majority": facts[f"evaluate {BASELINE}"]["facts"]["majority"],
+        "exchanged": facts[f"evaluate {judged}"]["facts"].get("exchanged", {}),
     }
 
 
@@ -190,15 +192,22 @@ def _flat(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _data(config: Config) -> list[DataSource]:
+    """Every set that something of the run is made from: those of the catalogue with their licences, then the user's."""
     from xrealign.corpus.catalogue import catalogue
+    from xrealign.tasks.builtin import SETS
 
-    wanted = ["udhr", "cldr", "typology"] + (["intents"] if config.task.name == "intents" else [])
+    wanted = ["udhr", "cldr", "languages"] + (["typology"] if config.select.languages is None else [])
+    wanted += [SETS.get(config.task.name, "intents")] if is_builtin(config) else []  # intents are no fetched set
     wanted += ["encoder"] if config.encoder.name == "starter" else []
     rows: list[DataSource] = [
         {"id": entry.id, "licence": entry.licence, "citation": entry.citation, "url": entry.url}
         for entry in (catalogue()[name] for name in wanted)
     ]
-    return rows + [{"id": f"{Path(f).name} (yours)"} for f in (config.corpus.files or {}).values()]
+    task = config.task
+    tables = (config.corpus.files, config.align.dictionaries, task.tests, task.shots, config.project.labelled)
+    files = [*(f for table in tables for f in (table or {}).values()), task.train, task.dev, task.loader]
+    own = dict.fromkeys(f"{Path(file.partition(':')[0]).name} (yours)" for file in files if file)
+    return rows + [{"id": name} for name in own]
 
 
 def _warnings(plan: Plan, facts: dict[str, Any]) -> list[str]:
@@ -211,6 +220,8 @@ def _warnings(plan: Plan, facts: dict[str, Any]) -> list[str]:
         if told["below_majority"]:
             low = ", ".join(told["below_majority"])
             warnings.append(f"{method}: worse than always giving the most frequent label in {low}: do labels agree?")
+        for tag, types in told.get("exchanged", {}).items():
+            warnings.append(f"{method}, {tag}: types look exchanged ({types}): do labels mean the same?")
         for tag, reasons in told["cut"].items():
             lost = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
             warnings.append(f"{method}, {tag}: {lost} (finetune.max_length).")

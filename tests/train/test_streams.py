@@ -100,7 +100,7 @@ def test_padding_efficiency_worked_by_hand():
     assert padding_efficiency(src, tgt, plan) == 1.0  # four rows of 10 and four of 40
 
 
-@given(st.integers(1, 4), st.integers(1, 5), st.integers(1, 6), st.integers(0, 99))
+@given(st.integers(1, 7), st.integers(1, 5), st.integers(1, 6), st.integers(0, 99))
 def test_any_number_of_processes_trains_on_the_same_items_in_the_same_order(ranks, steps, each, seed):
     plan = plan_steps(GROUPS, LENGTHS, steps, ranks * each, seed, "t")
     parts = [rank_plan(plan, rank, ranks) for rank in range(ranks)]

@@ -55,9 +55,10 @@ class ReportContext(TypedDict, total=False):
     seeds. steps: stage → optimiser steps. pairs: tag → sentence pairs. settings: name → value. data: the data sets.
     warnings: lines. seconds: stage → seconds. versions: library → version. machine: one line. command: shell
     command that makes the run again. config: the resolved TOML. majority: tag → accuracy of always answering the
-    most frequent label. resources: tag or ISO 639-3 code → resource class (0 to 5, Joshi et al. 2020). disk: stage →
-    bytes of its result. kinds: task → kind (``class``, ``pos``, ``qa`` …). languages: tag → Language where it is known
-    already (``parse_language`` fills the rest).
+    most frequent label. exchanged: tag → types of spans that look exchanged, in words. resources: tag or ISO 639-3
+    code → resource class (0 to 5, Joshi et al. 2020). disk: stage → bytes of its result. kinds: task → kind
+    (``class``, ``pos``, ``qa`` …). languages: tag → Language where it is known already (``parse_language`` fills the
+    rest).
     """
 
     run: str
@@ -83,6 +84,7 @@ class ReportContext(TypedDict, total=False):
     command: str
     config: str
     majority: Mapping[str, float]
+    exchanged: Mapping[str, str]
     resources: Mapping[str, int]
     disk: Mapping[str, int]
     kinds: Mapping[str, str]

@@ -67,7 +67,7 @@ class LanguageRow:
     """One language: its first group and the other groups it belongs to.
 
     ``labels``: how many labels it covers, None where unknown. ``majority``: what always answering its most frequent
-    label would score, None where unknown.
+    label would score, None where unknown. ``exchanged``: types of spans that look exchanged, in words.
     """
 
     language: Language
@@ -77,6 +77,7 @@ class LanguageRow:
     labels: int | None
     majority: float | None
     scores: Comparison
+    exchanged: str = ""
 
     @property
     def few_labels(self) -> bool:
@@ -93,7 +94,12 @@ class LanguageRow:
         """What to be careful about, in words."""
         few = f"covers only {counted(self.labels or 0, 'label')}"
         low = f"below always answering its most frequent label ({percent(self.majority)})"
-        return (*((few,) if self.few_labels else ()), *((low,) if self.below_majority else ()))
+        swapped = f"types look exchanged ({self.exchanged}): do labels mean the same?"
+        return tuple(
+            text
+            for text, told in ((few, self.few_labels), (low, self.below_majority), (swapped, bool(self.exchanged)))
+            if told
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,8 +287,9 @@ def _language_row(
 ) -> LanguageRow:
     member_of = [name for name, tags in named.items() if tag in tags]
     scores = _compare((tag,), {method for method, language in values if language == tag}, values, resampled)
-    majority = context.get("majority", {}).get(tag)
-    return LanguageRow(language_of(tag, context), member_of[0], tuple(member_of[1:]), n, labels, majority, scores)
+    majority, exchanged = context.get("majority", {}).get(tag), context.get("exchanged", {}).get(tag, "")
+    language = language_of(tag, context)
+    return LanguageRow(language, member_of[0], tuple(member_of[1:]), n, labels, majority, scores, exchanged)
 
 
 def _change(row: LanguageRow) -> float:

@@ -32,6 +32,7 @@ from xrealign.tasks.statistics import Prediction, SlotPrediction
 from xrealign.tasks.task import AnyExample, Kind
 from xrealign.train.decode import best_spans, best_tags, repair_tags
 from xrealign.train.heads import head_vectors, span_scores
+from xrealign.train.hub_heads import HubHead
 from xrealign.train.task_inputs import TaskInputs, encode_task
 from xrealign.train.task_streams import make_task_batch, word_numbers
 
@@ -122,7 +123,13 @@ def predict_inputs(
     maps: Mapping[str, Transform | None] = AS_IS,
     what: str | None = None,
 ) -> dict[str, Predicted]:
-    """`predict` on examples that were tokenised before. Model and head stay in the mode they were in."""
+    """`predict` on examples that were tokenised before. Model and head stay in the mode they were in.
+
+    Raises:
+        ConfigError: maps of states, of a model whose head is transformers' own.
+    """
+    if isinstance(head, HubHead) and maps != AS_IS:
+        raise ConfigError("maps of states are for models that xrealign trained; this one's head is transformers' own")
     device = next(model.parameters()).device
     modes = model.training, head.training
     model.eval()
@@ -138,8 +145,14 @@ def predict_inputs(
                 batch = make_task_batch(inputs, rows, pad)
                 words.append(word_numbers(inputs, rows, batch.texts))
                 batch = batch.to(device)
+                mask = batch.texts.inputs["attention_mask"]
+                if isinstance(head, HubHead):
+                    raw = head.raw(batch)
+                    finite.append(finite_sentences(raw, mask if raw.dim() == 3 else None))
+                    found[""].append(_kept(inputs.kind, head.scores(raw, batch), batch.legal, settings))
+                    continue
                 hidden = hidden_state(model, top, batch.texts.inputs)
-                finite.append(finite_sentences(hidden, batch.texts.inputs["attention_mask"]))
+                finite.append(finite_sentences(hidden, mask))
                 vectors = head_vectors(head, inputs.kind, hidden, batch.texts)
                 for name, transform in maps.items():
                     mapped = vectors if transform is None else tuple(transform.apply(part) for part in vectors)
