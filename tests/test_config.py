@@ -161,7 +161,7 @@ objective = "words"
         ),
         (NAME + "[realign]\nevery = 1", "c.toml:3: realign.every = 1: input should be greater than or equal to 2"),
         (NAME + '[realign]\nmixture = "custom"', "c.toml:2: realign.mixture_weights: mixture"),
-        (NAME + "[realign]\nmixture_weights.deu = 1.0", "c.toml:2: realign.mixture_weights: mixture"),
+        (NAME + "[realign]\nmixture_weights.deu = 1.0", "c.toml:3: realign.mixture_weights: mixture"),
         (
             NAME + "[corpus.filter]\nscrip = true",
             "c.toml:3: corpus.filter.scrip = true: there is no such key; did you mean 'script'?",
@@ -276,7 +276,7 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(ConfigError, match=r"cannot be read: Is a directory$"):
         load_config(tmp_path)
     (tmp_path / "latin.toml").write_bytes('name = "é"'.encode("latin-1"))
-    with pytest.raises(ConfigError, match=r"it is not UTF-8 text$"):
+    with pytest.raises(ConfigError, match=r"latin\.toml:1: byte 0xe9 is not UTF-8; save the file as UTF-8$"):
         load_config(tmp_path / "latin.toml")
 
 

@@ -19,7 +19,18 @@ else:
     from backports import zstd
 
 from xrealign.errors import DataError
-from xrealign.textio import nfc, read_lines, write_atomic
+from xrealign.textio import (
+    LONGEST_LINE,
+    MOST_SKIPPED,
+    Skipped,
+    decimal_number,
+    is_there,
+    nfc,
+    raw_lines,
+    read_lines,
+    whole_number,
+    write_atomic,
+)
 
 DECOMPOSED = "e\u0301 \u0915\u093c \u1112\u1161\u11ab"
 
@@ -35,13 +46,13 @@ PACKED = [(".txt", bytes), (".gz", gzip.compress), (".xz", lzma.compress), (".zs
 @pytest.mark.parametrize(("suffix", "pack"), PACKED)
 def test_lines_are_numbered_normalised_and_only_ended_by_newlines(tmp_path, suffix, pack):
     path = tmp_path / f"text{suffix}"
-    path.write_bytes(pack(f"\ufeffone\r\n{DECOMPOSED}\n\na\u2028b\x0bc\x85d\re\n\ufefflast".encode()))
+    path.write_bytes(pack(f"\ufeffone\r\n{DECOMPOSED}\n\na\u2028b\x0bc\x85d\n\ufefflast \ufeffone\r".encode()))
     assert list(read_lines(path)) == [
         (1, "one"),
         (2, unicodedata.normalize("NFC", DECOMPOSED)),
         (3, ""),
-        (4, "a\u2028b\x0bc\x85d\re"),
-        (5, "\ufefflast"),
+        (4, "a\u2028b\x0bc\x85d"),
+        (5, "last \ufeffone"),  # a mark begins a line where files were joined
     ]
 
 
@@ -63,6 +74,7 @@ def test_an_empty_file_has_no_lines(tmp_path):
         (gzip.compress(b"one"), 1, "byte 0x8b is not UTF-8; it begins like gzip: give the file a name that ends in"),
         (lzma.compress(b"one"), 1, "byte 0xfd is not UTF-8; it begins like xz"),
         (zstd.compress(b"one"), 1, "byte 0xb5 is not UTF-8; it begins like Zstandard"),
+        (b"one\ntwo\rthree\r", 2, r"a carriage return inside the line; lines end in \n or \r\n"),
         (b"PK\x03\x04\x14\0\0", 1, "NUL character in text; it begins like a zip archive: unpack it"),
     ],
 )
@@ -126,3 +138,89 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
         write_atomic(path, "\ud800")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+
+
+# Numbers, lines without end, lenient reading
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("0", 0), (" -17 ", -17), ("+5", 5), ("007", 7), (str(2**63 - 1), 2**63 - 1)]
+)
+def test_whole_numbers(text, value):
+    assert whole_number(text) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1_0", "١٢", "1.0", "1e3", "0x1", "- 1", "²", "９", str(2**63), "9" * 5000, "1\n2"]
+)
+def test_what_is_no_whole_number(text):
+    with pytest.raises(ValueError, match="is no whole number"):
+        whole_number(text)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_decimal_numbers_are_what_python_writes(value):
+    assert decimal_number(repr(value)) == value
+    assert decimal_number(f" {value!r}\t") == value
+
+
+@pytest.mark.parametrize(
+    "text", ["", ".", "nan", "inf", "-Infinity", "1_0.5", "٠.٥", "0,5", "1e999", "1e", "0x1p3", "9" * 500]
+)
+def test_what_is_no_decimal_number(text):
+    with pytest.raises(ValueError, match="is no number; expected a finite one"):
+        decimal_number(text)
+
+
+def test_of_an_overlong_line_only_the_beginning_is_held(tmp_path):
+    path = tmp_path / "long.txt"
+    path.write_bytes(b"a\n" + b"b" * 50 + b"\n" + b"c" * 10 + b"\nd")
+    assert list(raw_lines(path, 10)) == [(1, b"a\n"), (2, b"b" * 10), (3, b"c" * 10), (4, b"d")]
+    with pytest.raises(DataError, match=r"long\.txt:2: more than 9 bytes on the line"):
+        list(read_lines(path, 10))
+    path.write_bytes(b"a\n" + b"b" * (LONGEST_LINE + 1))
+    with pytest.raises(DataError, match=rf"long\.txt:2: more than {LONGEST_LINE - 1} bytes on the line"):
+        list(read_lines(path))
+
+
+def test_pipes_and_devices_are_refused_before_they_are_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.gz")  # opening it would wait for a writer for ever
+    for path in (tmp_path / "pipe.gz", os.devnull):
+        with pytest.raises(DataError, match="cannot be read: is a pipe or a device, expected a file"):
+            list(read_lines(path))
+    with pytest.raises(DataError, match="cannot be read: No such file"):
+        list(read_lines("a\0b"))
+    assert not is_there("n" * 5000)
+    assert not is_there("a\0b")
+    assert is_there(tmp_path)
+
+
+def skipped_of(faults: int, lines: int, **settings) -> Skipped:
+    skipped = Skipped(True, **settings)
+    skipped.lines = lines
+    for number in range(1, faults + 1):
+        skipped.add("columns", f"fault {number}", "x.tsv", number + 1)
+    return skipped
+
+
+def test_strictly_the_first_fault_is_raised():
+    with pytest.raises(DataError, match=r"x\.tsv:7: 3 columns"):
+        Skipped().add("columns", "3 columns", "x.tsv", 7)
+
+
+def test_leniently_a_hundred_lines_or_a_tenth_may_be_at_fault():
+    for faults, lines in ((0, 0), (MOST_SKIPPED, MOST_SKIPPED + 1), (150, 1500), (MOST_SKIPPED + 1, 100_000)):
+        skipped = skipped_of(faults, lines)
+        skipped.check("x.tsv")
+        assert (skipped.reasons.total(), len(skipped.at)) == (faults, faults)
+    told = r"x\.tsv: 151 of 1500 items are at fault, too many to skip .*\(151 columns\), first on line 2: fault 1"
+    with pytest.raises(DataError, match=told):
+        skipped_of(151, 1500).check("x.tsv")
+    with pytest.raises(DataError, match="all 3 lines are at fault"):
+        skipped_of(3, 3).check("x.tsv")
+
+
+def test_a_number_of_lines_that_may_be_at_fault():
+    skipped_of(200, 300, most=200).check("x.tsv")
+    with pytest.raises(DataError, match=r"x\.tsv:4: fault 3 \(2 malformed lines were skipped before it\)"):
+        skipped_of(3, 300, most=2)

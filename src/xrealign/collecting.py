@@ -9,12 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from xrealign.config import Config
 from xrealign.errors import DataError
 from xrealign.language import Language, parse_language
 from xrealign.progress import track
 from xrealign.stages import Facts, embedded_tables, open_encoder, read_subset
+from xrealign.textio import Skipped
 from xrealign.types import Bitext, SentencePair
+from xrealign.writing import new_path
 
 
 def training_bitexts(config: Config, language: Language) -> list[tuple[Bitext, Counter[str]]]:
@@ -26,14 +30,15 @@ def training_bitexts(config: Config, language: Language) -> list[tuple[Bitext, C
     if config.corpus.files:
         if language.tag not in config.corpus.files:
             raise DataError(f"corpus.files has no file for {language.tag}, which is in the subset")
-        path = Path(config.corpus.files[language.tag])
-        return [_filtered(config, read_bitext(path, source, language), Counter())]
+        skipped = Skipped(config.corpus.lenient)
+        found = read_bitext(Path(config.corpus.files[language.tag]), source, language, skipped)
+        return [_filtered(config, found, Counter(skipped.reasons), skipped)]
     tables = embedded_tables(config.corpus.sources)
     have = [table for table in tables if language in table.texts and source in table.texts]
     if not have:
         raise DataError(f"none of {', '.join(config.corpus.sources)} has text in both {source.tag} and {language.tag}")
-    found = [training_bitext(t, source, language, held_out(t.ids, config.corpus.held_out)) for t in have]
-    return [_filtered(config, bitext, dropped) for bitext, dropped in found]
+    embedded = [training_bitext(t, source, language, held_out(t.ids, config.corpus.held_out)) for t in have]
+    return [_filtered(config, bitext, dropped) for bitext, dropped in embedded]
 
 
 RULES = (
@@ -43,8 +48,11 @@ RULES = (
 """Keys of ``[corpus.filter]`` that are rules of `xrealign.corpus.quality.PairRules`."""
 
 
-def _filtered(config: Config, bitext: Bitext, dropped: Counter[str]) -> tuple[Bitext, Counter[str]]:
-    """What ``[corpus.filter]`` leaves of a bitext by scores made elsewhere and by rules."""
+def _filtered(
+    config: Config, bitext: Bitext, dropped: Counter[str], skipped: Skipped | None = None
+) -> tuple[Bitext, Counter[str]]:
+    """What ``[corpus.filter]`` leaves of a bitext by scores made elsewhere, of which line n is for line n of its file,
+    and by rules; ``skipped`` says which lines of the file are no pairs."""
     from xrealign.corpus.quality import PairRules, above_percentile, filter_bitext, read_scores, take
 
     settings = config.corpus.filter
@@ -53,7 +61,9 @@ def _filtered(config: Config, bitext: Bitext, dropped: Counter[str]) -> tuple[Bi
     if settings.scores is not None and settings.score is not None:
         if bitext.tgt.tag not in settings.scores:
             raise DataError(f"corpus.filter.scores has no file for {bitext.tgt.tag}, which is in the subset")
-        kept = above_percentile(read_scores(settings.scores[bitext.tgt.tag], len(bitext)), settings.score)
+        faulty = [number - 1 for number in skipped.at] if skipped else []
+        scores = np.delete(read_scores(settings.scores[bitext.tgt.tag], len(bitext) + len(faulty)), faulty)
+        kept = above_percentile(scores, settings.score)
         bitext, dropped = take(bitext, kept), dropped + kept.dropped
     left, gone = filter_bitext(bitext, PairRules(**{name: getattr(settings, name) for name in RULES}))
     return left, dropped + gone
@@ -107,7 +117,8 @@ def make_corpus(config: Config, select: Path, out: Path) -> Facts:
         for origin, pair in found:
             for name, value in zip(rows, (pair.id, language.tag, pair.src, pair.tgt, origin), strict=True):
                 rows[name].append(value)
-    pq.write_table(pa.table(rows), out / "pairs.parquet", compression="zstd")
+    with new_path(out / "pairs.parquet") as aside:
+        pq.write_table(pa.table(rows), aside, compression="zstd")
     return {"pairs": pairs, "left_out": left_out}
 
 

@@ -16,13 +16,17 @@ from pydantic import ValidationError
 
 from xrealign.config_tables import BUILTIN_TASKS, STRATEGIES, VERBS, Config
 from xrealign.errors import ConfigError, LanguageError, did_you_mean
-from xrealign.language import parse_language
+from xrealign.language import Language, find_language, parse_language
 from xrealign.progress import say
+from xrealign.textio import LONGEST_LINE, UNREADABLE, is_there, nfc, not_utf8, open_bytes, reason
 
 __all__ = ["Config", "load_config", "to_toml"]
 
 
 LINKED = ("word", "l2")  # objectives that are nothing without links
+MOST_TOLD = 20
+"""Mistakes of a configuration that are told at once; and of unknown languages in one list."""
+LARGEST_NUMBER = 1 << 63
 # What pydantic puts into the place of a mistake besides keys: which member of a union it tried.
 _KINDS = ("list[", "literal[", "dict[", "[", "FilterTable")
 
@@ -57,14 +61,40 @@ def read_toml(path: Path) -> tuple[dict[str, Any], str]:
     Raises:
         ConfigError: it cannot be read or is not TOML.
     """
+    text = _text(path)
     try:
-        text = path.read_text("utf-8")
         return tomllib.loads(text), text
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(_syntax(path, text, str(error))) from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(f"{path}: cannot be read: {reason}") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not TOML: {_why_not(error)}") from None
+
+
+def _text(path: Path) -> str:
+    """A configuration's text.
+
+    Raises:
+        ConfigError: it cannot be read, is not UTF-8, or too large for one.
+    """
+    try:
+        with open_bytes(path) as file:
+            raw = file.read(LONGEST_LINE)
+    except UNREADABLE as error:
+        raise ConfigError(f"{path}: cannot be read: {reason(error)}") from None
+    if len(raw) == LONGEST_LINE:
+        raise ConfigError(f"{path}: more than {LONGEST_LINE - 1} bytes; is this a configuration?")
+    try:
+        return nfc(raw.decode("utf-8").removeprefix("\ufeff"))
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}:{line}: {not_utf8(raw, line)}") from None
+
+
+def _why_not(error: ValueError | RecursionError) -> str:
+    """What Python says of text that its own reader of TOML gives up on."""
+    if isinstance(error, RecursionError):
+        return "lists or tables are nested too deep"
+    return "a number has too many digits" if "digits" in str(error) else str(error)
 
 
 def checked_config(
@@ -84,17 +114,23 @@ def checked_config(
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
-        problems = [_describe(item, path, text, places) for item in _told_once(error.errors())] + problems
-        raise ConfigError(problems) from None
+        found = _told_once(error.errors())
+        told = [_describe(item, path, text, places) for item in found[:MOST_TOLD]]
+        raise ConfigError(_first([*told, *problems], path, len(found) + len(problems))) from None
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(_first(problems, path, len(problems)))
     return _with_paths(config, path.parent.absolute())
+
+
+def _first(problems: Sequence[str], path: Path, count: int) -> list[str]:
+    rest = count - MOST_TOLD
+    return [*problems[:MOST_TOLD], *([f"{path}: and {rest} more mistakes"] if rest > 0 else [])]
 
 
 def _syntax(path: Path, text: str, message: str) -> str:
     where = re.search(r"\(at line (\d+), column (\d+)\)", message)
     if not where:
-        return f"{path}:{len(text.splitlines())}: not TOML: {message}"
+        return f"{path}:{text.count(chr(10)) + 1}: not TOML: {message}"
     return f"{path}:{where[1]}: not TOML at column {where[2]}: {message[: where.start()].strip()}"
 
 
@@ -105,17 +141,24 @@ def apply_overrides(raw: dict[str, Any], overrides: Sequence[str]) -> tuple[dict
     for item in overrides:
         key, found, value = item.partition("=")
         parts = key.strip().split(".")
+        shown = _cut(item)
         table: Any = raw
         for part in parts[:-1]:
             table = table.setdefault(part, {}) if isinstance(table, dict) else None
         if not found or not all(parts) or not isinstance(table, dict):
-            problems.append(f"--set {item}: expected table.key=value, such as realign.steps=100")
+            problems.append(f"--set {shown}: expected table.key=value, such as realign.steps=100")
+            continue
+        if "\n" in item:
+            problems.append(f"--set {item.splitlines()[0]}: a line end is in it; give --set once for each key")
             continue
         try:
             table[parts[-1]] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
             table[parts[-1]] = value.strip()  # a bare word is text
-        places[".".join(parts)] = f"--set {item}"
+        except (ValueError, RecursionError) as error:
+            problems.append(f"--set {shown}: {_why_not(error)}")
+            continue
+        places[".".join(parts)] = f"--set {shown}"
     return places, problems
 
 
@@ -134,8 +177,8 @@ def _place(loc: Sequence[Any], path: Path, text: str, places: dict[str, str]) ->
 
 def line_of(names: Sequence[str], text: str) -> int | None:
     """Line of a key, of its table when the key is missing, or None. Only for messages: TOML itself keeps no lines."""
-    table, best, depth = "", None, 0
-    for number, line in enumerate(text.splitlines(), 1):
+    table, best, depth, below = "", None, 0, None
+    for number, line in enumerate(text.split("\n"), 1):
         if header := re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line):
             table = header[1].replace('"', "").replace(" ", "")
             here = table.split(".")
@@ -145,21 +188,26 @@ def line_of(names: Sequence[str], text: str) -> int | None:
             continue
         if len(here) > depth and list(names[: len(here)]) == here:
             best, depth = number, len(here)
-    return best
+        elif below is None and names and here[: len(names)] == list(names):  # a key inside it makes the table
+            below = number
+    return below if below and depth < len(names) else best
 
 
 def _told_once(errors: Sequence[Any]) -> list[dict[str, Any]]:
     """One mistake in a key that takes a word or a list or table is told for both; keep the one that fits the value."""
     kept = []
     for error in errors:
-        key = [part for part in error["loc"] if isinstance(part, str) and "[" not in part and part in _ALL_KEYS]
+        key = _own_keys(error)
         wrong_kind = (error["type"] == "literal_error" and isinstance(error["input"], list | dict)) or (
             error["type"] in ("list_type", "dict_type") and not isinstance(error["input"], list | dict)
         )
-        others = [e for e in errors if e is not error and [p for p in e["loc"] if p in _ALL_KEYS] == key]
-        if not (wrong_kind and others):
+        if not (wrong_kind and any(e is not error and _own_keys(e) == key for e in errors)):
             kept.append(dict(error))
     return kept
+
+
+def _own_keys(error: Any) -> list[str]:
+    return [part for part in error["loc"] if isinstance(part, str) and part in _ALL_KEYS]
 
 
 def _describe(error: dict[str, Any], path: Path, text: str, places: dict[str, str]) -> str:
@@ -182,7 +230,10 @@ def _describe(error: dict[str, Any], path: Path, text: str, places: dict[str, st
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    return _cut(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
@@ -211,12 +262,13 @@ def _semantic_problems(raw: dict[str, Any], path: Path, text: str, places: dict[
     lists = [("select", key) for key in ("candidates", "languages", "targets", "require", "exclude")]
     by_language = [("corpus", "files"), ("align", "dictionaries"), ("task", "tests"), ("task", "shots")]
     by_language += [("project", "labelled")]
-    problems = []
+    problems = [f"{shown(value, *keys)}: expected a number below {LARGEST_NUMBER}" for keys, value in _too_large(raw)]
     candidates, k = get("select", "candidates"), get("select", "k", 10)
     if isinstance(candidates, list) and isinstance(k, int) and k > len(candidates):
         problems.append(f"{shown(k, 'select', 'k')}: there are only {len(candidates)} candidates")
     for table, key in (*lists, ("task", "targets"), *by_language):
-        problems += [f"{at(table, key)}: {problem}" for problem in _twice(get(table, key))]
+        wrong = [*_many_unknown(raw, table, key), *_twice(get(table, key))]
+        problems += [f"{at(table, key)}: {problem}" for problem in wrong]
     objective = get("realign", "objective", "word")
     linked = [name for name in LINKED if name == objective or (isinstance(objective, dict) and name in objective)]
     published = get("realign", "strategy", "before") not in STRATEGIES and get("realign", "objective") is None
@@ -235,6 +287,11 @@ def _semantic_problems(raw: dict[str, Any], path: Path, text: str, places: dict[
     quality = get("corpus", "filter", {})
     if isinstance(quality, dict) and (quality.get("score") is None) != (quality.get("scores") is None):
         problems.append(f"{at('corpus', 'filter')}: score (a percentile) and scores (files) need each other")
+    if get("corpus", "lenient") is True and get("project", "labelled"):
+        problems.append(
+            f"{at('corpus', 'lenient')}: project.labelled has labels for every line of corpus.files, so that none may "
+            "be skipped; mend the files"
+        )
     name = raw.get("name")
     if isinstance(name, str) and name.endswith(".sweep"):
         problems.append(f"{shown(name, 'name')}: results of sweeps have that ending; choose another")
@@ -249,15 +306,15 @@ def _semantic_problems(raw: dict[str, Any], path: Path, text: str, places: dict[
     for table, key in by_language:
         named = get(table, key)
         for language, file in named.items() if isinstance(named, dict) else ():
-            if isinstance(file, str) and not (path.parent / file).is_file():
+            if isinstance(file, str) and not _is_file(path.parent / file):
                 problems.append(f"{shown(file, table, key, language)}: there is no such file")
     scores = quality.get("scores") if isinstance(quality, dict) else None
     for language, file in scores.items() if isinstance(scores, dict) else ():
-        if isinstance(file, str) and not (path.parent / file).is_file():
+        if isinstance(file, str) and not _is_file(path.parent / file):
             problems.append(f"{shown(file, 'corpus', 'filter', 'scores', language)}: there is no such file")
     for key in ("train", "dev"):
         file = get("task", key)
-        if isinstance(file, str) and not (path.parent / file).is_file():
+        if isinstance(file, str) and not _is_file(path.parent / file):
             problems.append(f"{shown(file, 'task', key)}: there is no such file")
     return problems
 
@@ -266,14 +323,52 @@ def _twice(names: Any) -> list[str]:
     seen: dict[str, str] = {}
     problems = []
     for name in names if isinstance(names, list | dict) else ():
-        try:
-            tag = parse_language(name).tag if isinstance(name, str) else str(name)
-        except LanguageError:
+        language = _known(name)
+        if language is None:
             continue  # told by the key's own check
+        tag = language.tag
         if tag in seen:
             problems.append(f"{seen[tag]!r} and {name!r} are the same language, {tag}")
         seen[tag] = str(name)
     return problems
+
+
+def _known(name: Any) -> Language | None:
+    try:
+        return find_language(name) if isinstance(name, str) else None
+    except LanguageError:
+        return None
+
+
+def _many_unknown(raw: dict[str, Any], table: str, key: str) -> list[str]:
+    """What to say of a list or table with so many unknown languages that hints for each would take minutes; it is then
+    emptied, so that nobody looks for them."""
+    found = raw[table].get(key) if isinstance(raw.get(table), dict) else None
+    names = [name for name in found if isinstance(name, str)] if isinstance(found, list | dict) else []
+    unknown = [name for name in names if _known(name) is None]
+    if len(unknown) <= MOST_TOLD or not isinstance(found, list | dict):
+        return []
+    try:
+        parse_language(unknown[0])
+        first = ""  # cannot be: it is unknown
+    except LanguageError as error:
+        first = str(error)
+    found.clear()
+    return [f"{len(unknown)} of {len(names)} are no languages; {first}"]
+
+
+def _too_large(raw: Any, keys: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], int]]:
+    """Whole numbers that no file format and no library can hold, with their keys."""
+    if isinstance(raw, dict):
+        return [one for key, value in raw.items() for one in _too_large(value, (*keys, key))]
+    if isinstance(raw, list):
+        return [one for value in raw for one in _too_large(value, keys)]
+    return [(keys, raw)] if isinstance(raw, int) and not -LARGEST_NUMBER <= raw < LARGEST_NUMBER else []
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is one; a name that no file can have is none."""
+    return is_there(path) and path.is_file()
 
 
 def _with_paths(config: Config, base: Path) -> Config:
@@ -287,10 +382,10 @@ def _with_paths(config: Config, base: Path) -> Config:
     return config.model_copy(
         update={
             "encoder": config.encoder.model_copy(
-                update={"name": str(local) if name != "starter" and local.is_dir() else name}
+                update={"name": str(local) if name != "starter" and is_there(local) and local.is_dir() else name}
             ),
             "select": config.select.model_copy(
-                update={"distance": str(matrix) if matrix.is_file() else config.select.distance}
+                update={"distance": str(matrix) if _is_file(matrix) else config.select.distance}
             ),
             "corpus": config.corpus.model_copy(
                 update={

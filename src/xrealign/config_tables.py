@@ -17,6 +17,13 @@ def _language(text: str) -> str:
         raise ValueError(str(error)) from None
 
 
+def _path(text: str) -> str:
+    if not text or "\0" in text or any(len(part.encode("utf-8", "surrogatepass")) > 255 for part in text.split("/")):
+        raise ValueError("expected a name or path that a file can have")
+    return text
+
+
+FilePath = Annotated[str, AfterValidator(_path)]
 LanguageTag = Annotated[str, AfterValidator(_language)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Percentile = Annotated[float, Field(ge=0, lt=100)]
@@ -39,7 +46,7 @@ class _Table(BaseModel):
 
 
 class EncoderTable(_Table):
-    name: str = "starter"
+    name: FilePath = "starter"
     """``starter``, a Hugging Face folder, or a name on the hub."""
     revision: str | None = None
     """Commit or tag, for a name on the hub."""
@@ -56,7 +63,7 @@ class SelectTable(_Table):
     """How many to choose; the source language counts in the distances but not in k."""
     criterion: str = "maxsum"
     """What to maximise: any criterion of ``xrealign select --help``, or a weighted sum of them."""
-    distance: str = "uriel-featural"
+    distance: FilePath = "uriel-featural"
     """Typological or other distances: any of ``xrealign select --help``."""
     targets: list[LanguageTag] = []
     """Languages to be near to, for the criterion ``facility``."""
@@ -100,6 +107,9 @@ class CorpusTable(_Table):
     """Embedded texts to use: UDHR segments, CLDR concept names."""
     files: dict[LanguageTag, str] | None = None
     """Your parallel text instead: language = path of a TSV (source, target) or of a ``.txt`` with ``|||``."""
+    lenient: bool = False
+    """Of your own files, dictionaries too: skip faulty lines, counted by reason; more than 100 that are also more than
+    a tenth of a file are an error."""
     held_out: Share = 0.25
     """Share of the embedded items (segments, concepts) kept for measuring, in every language the same ones."""
     max_pairs: Annotated[int, Field(ge=1)] | None = None
@@ -303,6 +313,8 @@ class TaskTable(_Table):
     """Labels to leave out; counted."""
     scheme: str | None = None
     """How your spans are tagged, such as iob1 or bioes; without it found out, file by file."""
+    separator: Annotated[str, Field(min_length=1)] | None = None
+    """Between the columns of your ``conll`` files, such as "|"; without it a TAB where there is one, or blanks."""
     loader: str | None = None
     """A function of your own that returns the task: ``file.py:function`` beside this file, or ``module:function``."""
     train_size: Annotated[int, Field(ge=1)] | None = None
@@ -365,7 +377,7 @@ class Config(_Table):
     seed: Annotated[int, Field(ge=0)] = 17
     source: LanguageTag = "eng_Latn"
     """The labelled language."""
-    runs: str = "runs"
+    runs: FilePath = "runs"
     """Where results go."""
     encoder: EncoderTable = EncoderTable()
     select: SelectTable = SelectTable()

@@ -31,6 +31,8 @@ from typing import NamedTuple
 from xrealign.errors import LanguageError
 
 DATA = Path(__file__).parent / "data"
+LONGEST = 120
+"""Characters of a language's code or name at most."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -204,7 +206,6 @@ def _from_name(text: str) -> Language | None:
     return None
 
 
-@lru_cache(maxsize=20_000)
 def parse_language(text: str) -> Language:
     """The language a code, tag or name stands for; the module's first lines give the rules.
 
@@ -215,6 +216,24 @@ def parse_language(text: str) -> Language:
     Raises:
         LanguageError: nobody knows it; the message names the nearest known ones.
     """
+    found = find_language(text)
+    if found is None:
+        near = nearest_languages(text.strip()) if len(text) <= LONGEST else []
+        hint = f"; nearest: {', '.join(near)}" if near else ""
+        shown = repr(text if len(text) <= LONGEST else f"{text[:LONGEST]}…")
+        raise LanguageError(f"unknown language {shown}{hint}; expected a code such as deu, de or deu_Latn, or a name")
+    return found
+
+
+@lru_cache(maxsize=20_000)
+def find_language(text: str) -> Language | None:
+    """As `parse_language`, but None for a language that nobody knows: a hint takes 40 ms, and lists may be long.
+
+    Raises:
+        LanguageError: a tag that stands for no language (``und``), or with an unknown script.
+    """
+    if len(text) > LONGEST:
+        return None
     cleaned = unicodedata.normalize("NFC", text).strip()
     key = cleaned.casefold().replace("_", "-")
     if key in _rows():
@@ -225,12 +244,7 @@ def parse_language(text: str) -> Language:
         return _language(iso, script)
     if key in ("", "und", "mul", "mis", "zxx"):
         raise LanguageError(f"{text!r} stands for no language; expected a code such as deu, de or deu_Latn, or a name")
-    found = _from_parts(key) or _from_name(cleaned)
-    if found is None:
-        near = nearest_languages(cleaned)
-        hint = f"; nearest: {', '.join(near)}" if near else ""
-        raise LanguageError(f"unknown language {text!r}{hint}; expected a code such as deu, de or deu_Latn, or a name")
-    return found
+    return _from_parts(key) or _from_name(cleaned)
 
 
 def nearest_languages(text: str, count: int = 3) -> list[str]:

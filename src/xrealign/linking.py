@@ -131,7 +131,7 @@ def _by_dictionary(
     if files is None:
         dictionary = concept_dictionary(source, language, held_out(cldr_names().ids, config.corpus.held_out))
     elif language.tag in files:
-        dictionary = read_dictionary(files[language.tag], source, language)
+        dictionary = read_dictionary(files[language.tag], source, language, lenient=config.corpus.lenient)
     else:
         raise DataError(f"align.dictionaries has no file for {language.tag}, which is in the subset")
     found = dictionary_links(src, tgt, dictionary.translations)
@@ -155,7 +155,7 @@ def switching_lexicon(config: Config, tags: Sequence[str]) -> dict[str, dict[str
         if files is not None and tag not in files:
             raise DataError(f"align.dictionaries has no file for {tag}, which is in the subset")
         if files is not None:
-            pairs = list(read_phrase_pairs(files[tag]).pairs)
+            pairs = list(read_phrase_pairs(files[tag], lenient=config.corpus.lenient).pairs)
         else:
             names = bitext(cldr_names(), source, parse_language(tag))
             pairs = [(pair.src, pair.tgt) for pair in names if pair.id not in held]

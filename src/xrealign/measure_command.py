@@ -119,7 +119,12 @@ def measure_command(
         str, typer.Option("--input", help="`auto`, `tsv`, `moses`, `bar` or `tmx`.", rich_help_panel=INPUT_PANEL)
     ] = "auto",
     lenient: Annotated[
-        bool, typer.Option("--lenient", help="Skip faulty lines, counted by reason.", rich_help_panel=INPUT_PANEL)
+        bool,
+        typer.Option(
+            "--lenient",
+            help="Skip faulty lines, counted by reason; more than 100 and more than a tenth are an error.",
+            rich_help_panel=INPUT_PANEL,
+        ),
     ] = False,
     device: Annotated[str, typer.Option(help="`auto`, `cpu` or `cuda`.", rich_help_panel=ENCODER_PANEL)] = "auto",
     form: Form = "table",
@@ -144,6 +149,11 @@ def measure_command(
 
     `xrealign measure --encoder before=starter --encoder after=FOLDER --bitext eng-swh.tsv --langs eng-swh`
     """
+    from xrealign.model.resolve import resolve_encoder
+
+    encoders = _encoders(encoder or ["starter"])
+    for source in encoders.values():
+        resolve_encoder(source)  # what is not to be had is told before torch loads
     from xrealign.measure.results import as_scores, changes
     from xrealign.measure_output import as_record, as_text, write_similarity
     from xrealign.measuring import MeasureReport, MeasureSettings, measure_encoder, parse_measures
@@ -156,7 +166,6 @@ def measure_command(
         parse_measures(measures), _layers(layers), word_pooling, sentence_pooling, max_length, seed
     )
     _check_poolings(settings)
-    encoders = _encoders(encoder or ["starter"])
     files = _files(bitext, langs or [], links or [], input_form)
     chosen = _device(device)
     pairs = _pairs(files, settings, encoders, sentences, word_pairs, words, lenient, (link_encoder, link_layer, chosen))
@@ -213,21 +222,25 @@ def _check_poolings(settings: MeasureSettings) -> None:
 
 
 def _layers(text: str) -> tuple[int, ...] | None:
+    from xrealign.textio import whole_number
+
     if text == "all":
         return None
     try:
-        return tuple(int(part) for part in text.split(","))
+        return tuple(whole_number(part) for part in text.split(","))
     except ValueError:
         raise ConfigError(f"--layers {text}: expected `all`, or numbers separated by commas, such as 0,8,-1") from None
 
 
 def _encoders(named: Sequence[str]) -> dict[str, str]:
     """What to load by the name in results: NAME=…, else the folder's name."""
+    from xrealign.textio import is_there
+
     found: dict[str, str] = {}
     for item in named:
         name, equals, source = item.partition("=")
-        if not equals or Path(item).exists():
-            name, source = (Path(item).resolve().name if Path(item).is_dir() else item), item
+        if not equals or is_there(item):
+            name, source = (Path(item).resolve().name if is_there(item) and Path(item).is_dir() else item), item
         if not name or not source:
             raise ConfigError(f"--encoder {item}: expected NAME=FOLDER, or a folder or name")
         if name in found:

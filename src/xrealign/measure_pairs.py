@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import zlib
 from collections import Counter
 from collections.abc import Sequence
@@ -16,16 +15,14 @@ import numpy as np
 from xrealign.align.filters import filter_links
 from xrealign.align.pairs import check_input, find_form, read_rows
 from xrealign.align.reading import WORDS, Reading, find_reading
+from xrealign.align.score import parse_links
 from xrealign.errors import ConfigError, DataError, did_you_mean
 from xrealign.language import Language
 from xrealign.segment import find_spans, rule_of, spans_of_words
-from xrealign.textio import read_lines
-from xrealign.types import WordAlignment
+from xrealign.textio import Skipped, is_there, read_lines
 
 Array = np.ndarray[Any, Any]
 Links = list[Array]
-_LINK_SCORE = re.compile(r"(\d):\S*")
-_NO_LIMIT = 1 << 31
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ def open_bitext(text: str, langs: str | None = None, links: Path | None = None, 
         ConfigError: more than two files, or ``langs`` is not two languages; LanguageError: nobody knows one of them.
         DataError: a file cannot be read.
     """
-    paths = [Path(text)] if Path(text).exists() or "," not in text else [Path(part) for part in text.split(",")]
+    paths = [Path(text)] if is_there(text) or "," not in text else [Path(part) for part in text.split(",")]
     if len(paths) > 2:
         raise ConfigError(f"--bitext {text}: {len(paths)} files; expected one, or SOURCE,TARGET")
     found = find_form(paths, form)
@@ -118,17 +115,20 @@ def read_pairs(file: BitextFile, most: int, seed: int = 0, words: str = "auto", 
 
     Raises:
         ConfigError: ``words`` is unknown or cannot be done.
-        DataError: a line is at fault, or the links do not fit; with ``lenient`` faulty lines are skipped and counted.
+        DataError: a line is at fault, or the links do not fit; with ``lenient`` faulty lines are skipped and counted,
+            those of links with their sentences, unless they are too many (`xrealign.textio.Skipped`).
     """
     by_rule = _by_rule(file, words)
     checked = check_input(file.paths, file.form, lenient, file.reading)
-    links = _read_links(file, checked.lines) if file.links else None
+    links = _read_links(file, checked.lines, lenient) if file.links else None
     counts: Counter[str] = Counter()
     seen: tuple[set[int], set[int]] = set(), set()
     ranked: list[tuple[int, int]] = []
     for place, row in enumerate(read_rows(file.paths, file.form, reading=file.reading)):
         if row.fault:
             counts[row.fault] += 1
+        elif links is not None and links[place] is None:
+            counts["faulty links"] += 1
         elif any(_hash(side) in known for side, known in zip((row.src, row.tgt), seen, strict=True)):
             counts["repeated sentence"] += 1
         else:
@@ -182,13 +182,20 @@ def _as_read(words: list[str], language: Language | None) -> tuple[str, Array]:
     return spans_of_words([text[a:b] for a, b in spans.tolist()]) if rule_of(language) == "icu" else (text, spans)
 
 
-def _read_links(file: BitextFile, lines: int) -> list[str]:
-    """The lines of a links file, one for each line (or unit) of the bitext."""
+def _read_links(file: BitextFile, lines: int, lenient: bool) -> list[str | None]:
+    """The lines of a links file, one for each line (or unit) of the bitext; None for those that are skipped."""
     assert file.links is not None
-    found = []
+    found: list[str | None] = []
+    skipped = Skipped(lenient)
     for number, text in read_lines(file.links):
-        _pharaoh(text, _NO_LIMIT, _NO_LIMIT, file.links, number)
-        found.append(text)
+        skipped.lines += 1
+        try:
+            parse_links(text, None, 0, file.links, number, scored=True)
+            found.append(text)
+        except DataError as error:
+            skipped.add("faulty links", str(error).removeprefix(f"{file.links}:{number}: "), file.links, number)
+            found.append(None)
+    skipped.check(file.links)
     if len(found) != lines:
         raise DataError(
             f"{file.links} has {len(found)} lines of links, {file.paths[0]} has {lines} sentence pairs: line N of one "
@@ -197,17 +204,10 @@ def _read_links(file: BitextFile, lines: int) -> list[str]:
     return found
 
 
-def _parse_links(text: str, src_length: int, tgt_length: int, file: BitextFile, place: int) -> Array:
+def _parse_links(text: str | None, src_length: int, tgt_length: int, file: BitextFile, place: int) -> Array:
     assert file.links is not None
-    found = _pharaoh(text, src_length, tgt_length, file.links, place + 1)
+    found = parse_links(text or "", (src_length, tgt_length), 0, file.links, place + 1, scored=True)
     return np.array(sorted(found.links | found.possible), dtype=np.int64).reshape(-1, 2)
-
-
-def _pharaoh(text: str, src_length: int, tgt_length: int, path: Path, line: int) -> WordAlignment:
-    try:
-        return WordAlignment.from_pharaoh(_LINK_SCORE.sub(r"\1", text), src_length, tgt_length)
-    except DataError as error:
-        raise DataError(str(error), path, line) from None
 
 
 def with_words(pairs: MeasuredPairs, links: Sequence[Array]) -> MeasuredPairs:

@@ -62,8 +62,8 @@ class WordAlignment:
         for item in text.split():
             mark = "p" if "p" in item else "-"
             left, found, right = item.partition(mark)
-            if not (found and left.isdecimal() and right.isdecimal()):
-                raise DataError(f"{item!r} is not a link: expected i-j (sure) or ipj (possible), 0-based")
+            if not (found and item.isascii() and len(item) <= 40 and left.isdecimal() and right.isdecimal()):
+                raise DataError(f"{item[:40]!r} is not a link: expected i-j (sure) or ipj (possible), 0-based")
             (possible if mark == "p" else sure).add((int(left), int(right)))
         return cls(frozenset(sure), src_length, tgt_length, frozenset(sure | possible) if possible else frozenset())
 

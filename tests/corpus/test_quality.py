@@ -239,9 +239,11 @@ def test_scores_from_a_file(tmp_path):
     with pytest.raises(DataError, match="3 scores for 4 pairs"):
         read_scores(path, 4)
     for text, message in (
-        ("1\nx\n", ":2: 'x' is not a"),
-        ("nan\n", ":1: the score is nan"),
-        ("\n", "'' is"),
+        ("1\nx\n", ":2: 'x' is no number; expected a finite one such as 0.5, one score a line"),
+        ("nan\n", ":1: 'nan' is no number"),
+        ("1_0\n", ":1: '1_0' is no number"),
+        ("٣\n", ":1: '٣' is no number"),
+        ("\n", ":1: '' is no number"),
     ):
         path.write_text(text, "utf-8")
         with pytest.raises(DataError, match=message):

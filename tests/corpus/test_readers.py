@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from xrealign.corpus.readers import read_bar, read_line_aligned, read_moses, read_tsv
+from xrealign.corpus.readers import read_bar, read_bitext, read_line_aligned, read_moses, read_tsv
 from xrealign.errors import DataError
 from xrealign.language import parse_language
+from xrealign.textio import Skipped
 
 ENG, DEU, FIN = (parse_language(code) for code in ("eng", "deu", "fin"))
 
@@ -137,3 +138,50 @@ def test_line_aligned_files(tmp_path: Path) -> None:
     write(paths[FIN], "x\n\n")
     with pytest.raises(DataError, match=r"fin_Latn\.txt:2: the line is empty"):
         read_line_aligned(paths, "news")
+
+
+def test_faulty_lines_are_skipped_leniently(tmp_path: Path) -> None:
+    """Each by its reason; ids stay the numbers of the lines."""
+    bad = b"x\n\nc\t\n\td\n\xff\t\xff\ne\0\tf\ng\th\ri\tj\n" + b"k" * 100_001 + b"\tl\n"
+    path = tmp_path / "p.tsv"
+    path.write_bytes(b"a\tA\n" + bad + b"b\tB\n")
+    skipped = Skipped(lenient=True)
+    assert triples(read_tsv(path, ENG, DEU, skipped=skipped)) == [("1", "a", "A"), ("10", "b", "B")]
+    assert skipped.reasons == {
+        "columns": 2, "empty target": 1, "empty source": 1, "not UTF-8": 1, "NUL": 1, "carriage return": 1,
+        "overlong line": 1,
+    }  # fmt: skip
+    assert (skipped.lines, list(skipped.at)) == (10, [2, 3, 4, 5, 6, 7, 8, 9])
+    path = write(tmp_path / "p.txt", "a ||| A\nb\n ||| c\nd ||| D\n")
+    skipped = Skipped(lenient=True)
+    assert triples(read_bitext(path, ENG, DEU, skipped)) == [("1", "a", "A"), ("4", "d", "D")]
+    assert skipped.reasons == {"separators": 1, "empty source": 1}
+    path = write(tmp_path / "ids.tsv", "x\ta\tA\nx\tb\tB\n\tc\tC\n")
+    skipped = Skipped(lenient=True)
+    assert triples(read_bitext(path, ENG, DEU, skipped)) == [("x", "a", "A")]
+    assert skipped.reasons == {"repeated id": 1, "empty id": 1}
+
+
+def test_too_many_faulty_lines_are_an_error_leniently_too(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.tsv", "a\tA\n" * 900 + "x\n" * 101)
+    with pytest.raises(
+        DataError, match=r"p\.tsv: 101 of 1001 items are at fault.*\(101 columns\), first on line 901: 1 tab"
+    ):
+        read_tsv(path, ENG, DEU, skipped=Skipped(lenient=True))
+    assert len(read_tsv(write(path, "a\tA\n" * 910 + "x\n" * 101), ENG, DEU, skipped=Skipped(lenient=True))) == 910
+    with pytest.raises(DataError, match=r"p\.tsv: all 2 lines are at fault"):
+        read_tsv(write(path, "x\ny\n"), ENG, DEU, skipped=Skipped(lenient=True))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"a\tb\nc\td\re\tf\n", r":2: a carriage return inside the line"),
+        (b"a\tb\nc\t" + b"d" * 200_000, r":2: the target sentence has 200000 characters, expected 100000 at most"),
+        (b"a\tb\n" + b"d" * 900_000, r":2: more than 799999 bytes on the line"),
+    ],
+)
+def test_lines_that_are_not_what_they_seem(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "p.tsv").write_bytes(content)
+    with pytest.raises(DataError, match=r"p\.tsv" + words):
+        read_tsv(tmp_path / "p.tsv", ENG, DEU)

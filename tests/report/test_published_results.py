@@ -161,7 +161,7 @@ def test_rows_that_stand_there_twice(tmp_path: Path) -> None:
     ("text", "words"),
     [
         (f"{HEADER}\n{ROW},1\n", [":2:", "10 values, expected 9"]),
-        (f"{HEADER}\n{ROW}\n{ROW.replace('0.6', 'high')}", [":3:", "'high' is not a number"]),
+        (f"{HEADER}\n{ROW}\n{ROW.replace('0.6', 'high')}", [":3:", "'high' is no number"]),
         (f"{HEADER}\n{ROW.replace('0.6', 'inf')}\n", [":2:", "finite"]),
         (f"{HEADER}\n{ROW.replace('0.6', '-0.6')}\n", [":2:", "-0.6", "a share or a percentage"]),
         (f"{HEADER}\n{ROW.replace('0.6', '160')}\n", [":2:", "160"]),

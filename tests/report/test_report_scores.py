@@ -98,10 +98,10 @@ ROW = "r,baseline,intents,deu_Latn,accuracy,0.5,100,17,,,,,"
         (HEADER.replace(",seed", "") + "\n", ["seed", "missing"]),
         (HEADER + ",run\n", ["twice"]),
         (f"{HEADER}\n{ROW}\n{ROW},1", [":3:", "14 values, expected 13"]),
-        (f"{HEADER}\n{ROW.replace('0.5', 'half')}", [":2:", "value is 'half'", "a number"]),
+        (f"{HEADER}\n{ROW.replace('0.5', 'half')}", [":2:", "value is 'half'", "a finite number"]),
         (f"{HEADER}\n{ROW.replace('100', '1.5')}", [":2:", "n is '1.5'", "a whole number"]),
         (f"{HEADER}\n{ROW.replace('0.5', '')}", [":2:", "value is ''"]),
-        (f"{HEADER}\n{ROW.replace('0.5', 'nan')}", ["row 1", "nan"]),
+        (f"{HEADER}\n{ROW.replace('0.5', 'nan')}", [":2:", "value is 'nan'", "a finite number"]),
         (f'{HEADER}\n"{ROW}', ["is not CSV"]),
     ],
 )

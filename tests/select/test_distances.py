@@ -197,12 +197,14 @@ def test_matrix_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("\tdeu\tfra\ndeu\t0\t1\nfra\t2\t0\n", "not symmetric"),
-        ("\tdeu\tfra\ndeu\t0\t-1\nfra\t-1\t0\n", "negative"),
+        ("\tdeu\tfra\ndeu\t0\t1\nfra\t2\t0\n", ":2: the distance of deu and fra is 1 one way and 2 the other"),
+        ("\tdeu\tfra\ndeu\t0\t-1\nfra\t-1\t0\n", ":2: the distance of deu and fra is -1, expected a finite"),
         ("\tdeu\tfra\ndeu\t1\t1\nfra\t1\t1\n", "similarities"),
         ("\tdeu\tfra\ndeu\t0\t1\n", "name different languages"),
         ("\tdeu\tfra\ndeu\t0\nfra\t1\t0\n", ":2: 2 cells; expected 3"),
-        ("\tdeu\tfra\ndeu\t0\tx\nfra\t1\t0\n", ":2:"),
+        ("\tdeu\tfra\ndeu\t0\tx\nfra\t1\t0\n", ":2: 'x' is no number"),
+        ("\tdeu\tfra\ndeu\t0\tinf\nfra\tinf\t0\n", ":2: 'inf' is no number"),
+        ("\tdeu\tfra\ndeu\t0\tnan\nfra\tnan\t0\n", ":2: 'nan' is no number"),
         ("\tdeu\tde\ndeu\t0\t1\nde\t1\t0\n", "there twice"),
         ("\tdeu\txxq\ndeu\t0\t1\nxxq\t1\t0\n", ":3: unknown language"),
     ],

@@ -26,7 +26,7 @@ class DictionaryOptions:
     lemma: bool = False
     prefix: bool = False
     reverse: bool = False
-    most_malformed: int = 0
+    lenient: bool = False
 
 
 def check_aligner(name: str) -> None:
@@ -42,7 +42,7 @@ def dictionary_aligner(options: DictionaryOptions, src: Language | None, tgt: La
     if options.path is None:
         raise ConfigError("--aligner dictionary needs --dictionary FILE, two columns: source word, target word")
     return dictionary_recipe(
-        options.path, src, tgt, options.lemma, options.prefix, options.reverse, options.most_malformed
+        options.path, src, tgt, options.lemma, options.prefix, options.reverse, lenient=options.lenient
     )
 
 

@@ -217,6 +217,7 @@ def dictionary_recipe(
     prefix: bool = False,
     reverse: bool = False,
     most_malformed: int = 0,
+    lenient: bool = False,
 ) -> Recipe:
     """The dictionary aligner. Scores: 1.0 for entries as they stand (case-folded), 0.75 by lemma, 0.5 by prefix.
 
@@ -226,7 +227,8 @@ def dictionary_recipe(
         lemma: words without a hit are looked up by lemma, on either side.
         prefix: words without a hit and without an entry are looked up by a shared prefix.
         reverse: the file's first column is the target.
-        most_malformed: so many malformed lines of the dictionary are skipped and counted.
+        most_malformed, lenient: malformed lines of the dictionary are skipped and counted, so many of them, or as
+            `xrealign.textio.Skipped` says.
 
     Raises:
         DataError: there is no such file; on opening: a line is malformed.
@@ -246,7 +248,7 @@ def dictionary_recipe(
         "prefix": prefix,
         "reverse": reverse,
     }
-    return Recipe(key, lambda: _opened(read_phrase_pairs(path, reverse, most_malformed), languages, prefix))
+    return Recipe(key, lambda: _opened(read_phrase_pairs(path, reverse, most_malformed, lenient), languages, prefix))
 
 
 def _simplemma_version() -> str:

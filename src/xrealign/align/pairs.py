@@ -8,7 +8,6 @@ sentences become words, and which languages they are in, is the `Reading`.
 from __future__ import annotations
 
 import hashlib
-import os
 import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,7 +18,8 @@ from pathlib import Path
 from xrealign.align.reading import SPLIT, Reading, words_of
 from xrealign.corpus.tmx import LONGEST_SEGMENT, read_units
 from xrealign.errors import ConfigError, DataError, did_you_mean
-from xrealign.textio import COMPRESSED, UNREADABLE, nfc, not_utf8, open_bytes, reason
+from xrealign.textio import COMPRESSED, Skipped, decode_line, raw_lines, reason
+from xrealign.writing import new_file
 
 FORMS = ("auto", "tsv", "moses", "bar", "tmx")
 LONGEST_LINE = 100_000
@@ -98,7 +98,7 @@ def _is_tmx(path: Path) -> bool:
 
 def _form_of_lines(path: Path) -> str:
     first = b""
-    for number, raw in _raw_lines(path):
+    for number, raw in raw_lines(path, LONGEST_BYTES):
         first = first or raw
         if number == 1 and raw.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"<?xml", b"<tmx")):
             return "tmx"
@@ -132,7 +132,7 @@ def read_rows(
     if form == "tmx":
         yield from _read_tmx(paths[0], digest, reading)
         return
-    for number, raw in _raw_lines(paths[0]):
+    for number, raw in raw_lines(paths[0], LONGEST_BYTES):
         if digest:
             digest.update(raw)
         text, fault = _decode(raw, number)
@@ -157,7 +157,7 @@ def _wrong_sides(text: str, count: int, form: str) -> tuple[str, str]:
 
 def _read_moses(src: Path, tgt: Path, digest: hashlib._Hash | None, reading: Reading) -> Iterator[Row]:
     counts = [0, 0]
-    for left, right in zip_longest(_raw_lines(src), _raw_lines(tgt)):
+    for left, right in zip_longest(raw_lines(src, LONGEST_BYTES), raw_lines(tgt, LONGEST_BYTES)):
         counts = [counts[0] + (left is not None), counts[1] + (right is not None)]
         if left is None or right is None:
             continue
@@ -208,57 +208,32 @@ def _row(number: int, src: str, tgt: str, src_path: Path, tgt_path: Path, readin
 
 
 def _decode(raw: bytes, number: int) -> tuple[str, tuple[str, str] | None]:
-    if len(raw) >= LONGEST_BYTES:
-        told = f"more than {LONGEST_BYTES - 1} bytes on the line, expected {LONGEST_LINE} characters at most"
-        return "", ("overlong line", told)
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return "", ("not UTF-8", not_utf8(raw, number))
-    if "\0" in text:
-        return "", ("NUL", not_utf8(raw, number))
-    text = text.removeprefix("\ufeff") if number == 1 else text
-    text = text.removesuffix("\n").removesuffix("\r")
+    text, fault = decode_line(raw, number, LONGEST_BYTES)
+    if fault and fault[0] == "overlong line":
+        return "", (fault[0], f"{fault[1]}, expected {LONGEST_LINE} characters at most")
     if len(text) > LONGEST_LINE:
         return "", ("overlong line", f"{len(text)} characters on the line, expected {LONGEST_LINE} at most")
-    if "\r" in text:
-        return "", ("carriage return", "a carriage return inside the line; lines end in \\n or \\r\\n")
-    return nfc(text), None
-
-
-def _raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Lines with their ends; of one beyond `LONGEST_BYTES` only the beginning, so that memory stays flat."""
-    try:
-        with open_bytes(path) as file:
-            number = 0
-            while raw := file.readline(LONGEST_BYTES):
-                number += 1
-                yield number, raw
-                while len(raw) == LONGEST_BYTES and not raw.endswith(b"\n"):
-                    raw = file.readline(LONGEST_BYTES)
-    except UNREADABLE as error:
-        raise DataError(f"cannot be read: {reason(error)}", path) from None
+    return text, fault
 
 
 def check_input(paths: Sequence[Path], form: str, lenient: bool, reading: Reading = SPLIT) -> Checked:
     """A first pass over all lines, before any work is done.
 
     Raises:
-        DataError: there are no lines; files differ in length; or, unless ``lenient``, a line is at fault (the first
-            one is named).
+        DataError: there are no lines; files differ in length; a line is at fault (the first one is named), or with
+            ``lenient`` too many are (`xrealign.textio.Skipped`).
     """
     digest = hashlib.sha256()
-    faults: Counter[str] = Counter()
-    lines = 0
+    skipped = Skipped(lenient)
     for row in read_rows(paths, form, digest, reading):
-        lines += 1
-        if row.fault and not lenient:
-            raise DataError(f"{row.detail} (--lenient skips such lines and counts them)", row.path, row.number)
+        skipped.lines += 1
         if row.fault:
-            faults[row.fault] += 1
-    if not lines:
+            told = row.detail if lenient else f"{row.detail} (--lenient skips such lines and counts them)"
+            skipped.add(row.fault, told, row.path, row.number)
+    if not skipped.lines:
         raise DataError("no sentence pairs in it", paths[0])
-    return Checked(lines, faults, digest.hexdigest())
+    skipped.check(paths[0])
+    return Checked(skipped.lines, skipped.reasons, digest.hexdigest())
 
 
 def write_words(paths: Sequence[Path], form: str, out: Path, reading: Reading) -> None:
@@ -269,15 +244,8 @@ def write_words(paths: Sequence[Path], form: str, out: Path, reading: Reading) -
 
     Raises:
         DataError: the input cannot be read.
+        OutputError: the system refuses.
     """
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            for row in read_rows(paths, form, None, reading):
-                file.write("\n" if row.fault else f"{' '.join(row.src)}\t{' '.join(row.tgt)}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(out)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    with new_file(out) as file:
+        for row in read_rows(paths, form, None, reading):
+            file.write(b"\n" if row.fault else f"{' '.join(row.src)}\t{' '.join(row.tgt)}\n".encode())

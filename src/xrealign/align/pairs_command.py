@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,6 @@ import typer
 
 VECTORS, LEXICON = "Vectors", "Dictionaries and trained models"  # headings of --help
 INPUT, OUTPUT = "Input", "Output"
-ANY = 1 << 62  # malformed lines
 
 
 def pairs_command(
@@ -197,7 +197,10 @@ def pairs_command(
     lenient: Annotated[
         bool,
         typer.Option(
-            "--lenient", help="Skip faulty lines (empty output line), counted by reason.", rich_help_panel=INPUT
+            "--lenient",
+            help="Skip faulty lines (empty output line), counted by reason; of the dictionary, too. More than 100 that "
+            "are also more than a tenth of a file are an error.",
+            rich_help_panel=INPUT,
         ),
     ] = False,
 ) -> None:
@@ -215,7 +218,9 @@ def pairs_command(
     from xrealign.align.pairs import check_input, find_form, read_rows, write_words
     from xrealign.align.reading import find_reading
     from xrealign.errors import ConfigError, did_you_mean
+    from xrealign.model.resolve import resolve_encoder
     from xrealign.progress import say
+    from xrealign.requirements import check_extra
 
     choose.check_aligner(aligner)
     if form not in OUTPUTS:
@@ -225,6 +230,11 @@ def pairs_command(
     _check_output(out, inputs)
     if words_out:
         _check_output(words_out, [*inputs, out], "--words-out")
+    for wanted, extra, option in ((romanised, "romanise", "--romanised"), (lemma, "lemmas", "--lemma")):
+        if wanted:
+            check_extra(extra, option)
+    if aligner in choose.EMBEDDING:
+        resolve_encoder(encoder, revision)  # what is not to be had is told before torch loads
     found = find_form(inputs, input_form)
     reading = find_reading(inputs, found, words, src_language, tgt_language)
     files = FileSettings(form, scores, base, min_score, one_to_one, drop_identical)
@@ -240,7 +250,7 @@ def pairs_command(
     elif aligner == "external":
         recipe = choose.external_aligner(program or [], pairs, text, symmetrization)
     elif aligner == "dictionary":
-        options = choose.DictionaryOptions(dictionary, lemma, prefix, reverse, ANY if lenient else 0)
+        options = choose.DictionaryOptions(dictionary, lemma, prefix, reverse, lenient)
         recipe = choose.dictionary_aligner(options, reading.src, reading.tgt)
     elif aligner == "supervised":
         recipe = choose.supervised_aligner(model, threshold, max_length, subwords_per_batch, _device(device))
@@ -268,14 +278,15 @@ def pairs_command(
 def _check_output(out: Path, inputs: list[Path], option: str = "-o") -> None:
     """Raises: ConfigError: nothing can be written there, or it would overwrite another file of the command."""
     from xrealign.errors import ConfigError
-    from xrealign.textio import COMPRESSED
+    from xrealign.textio import COMPRESSED, is_there
 
     if out.is_dir() or not out.parent.is_dir():
         raise ConfigError(f"{option} {out}: {'it is a folder' if out.is_dir() else f'there is no folder {out.parent}'}")
     if out.suffix in COMPRESSED:
         raise ConfigError(f"{option} {out}: output is plain text; leave out {out.suffix}")
     if any(
-        out.resolve() == path.resolve() or (out.exists() and path.exists() and out.samefile(path)) for path in inputs
+        os.path.realpath(out) == os.path.realpath(path) or (is_there(out) and is_there(path) and out.samefile(path))
+        for path in inputs
     ):
         raise ConfigError(f"{option} {out}: that is {'the input' if option == '-o' else 'the input, or the output'}")
 

@@ -78,7 +78,7 @@ def read_gold(path: str | Path, base: int = 0) -> list[WordAlignment]:
             expected = "3 (source words, target words, links)" if tabs else "1 (links alone), as in the first line"
             raise DataError(f"{len(cells)} tab-separated columns, expected {expected}", path, number)
         lengths = (len(words(cells[0])), len(words(cells[1]))) if tabs else None
-        gold.append(_parse(cells[-1], lengths, base, path, number))
+        gold.append(parse_links(cells[-1], lengths, base, path, number))
     if not gold:
         raise DataError("no lines in it; expected one for each sentence pair", path)
     return gold
@@ -108,7 +108,7 @@ def read_links(
     found = []
     for (number, line), pair in zip(rows, gold, strict=True):
         lengths = (pair.src_length, pair.tgt_length) if bounded else None
-        alignment = _parse(line, lengths, base, path, number, scored=True)
+        alignment = parse_links(line, lengths, base, path, number, scored=True)
         found.append(alignment.links | alignment.possible)
     return found
 
@@ -214,10 +214,18 @@ def words(sentence: str) -> list[str]:
     return [word for word in sentence.split(" ") if word]
 
 
-def _parse(
+def parse_links(
     text: str, lengths: tuple[int, int] | None, base: int, path: str | Path, number: int, scored: bool = False
 ) -> WordAlignment:
-    """Links of one line; without ``lengths`` the smallest that hold them. ``scored``: scores may stand behind links."""
+    """Links of one line; without ``lengths`` the smallest that hold them.
+
+    Args:
+        base: number of the first word, 0 or 1.
+        scored: scores may stand behind links.
+
+    Raises:
+        DataError: an item is no link, or lies outside the sentences.
+    """
     sure: set[tuple[int, int]] = set()
     possible: set[tuple[int, int]] = set()
     for item in text.split():

@@ -35,7 +35,12 @@ def train_command(
     ] = "auto",
     src_language: Annotated[str | None, typer.Option(help="Of the source; needed to segment.")] = None,
     tgt_language: Annotated[str | None, typer.Option(help="Of the target.")] = None,
-    lenient: Annotated[bool, typer.Option("--lenient", help="Skip faulty lines, counted by reason.")] = False,
+    lenient: Annotated[
+        bool,
+        typer.Option(
+            "--lenient", help="Skip faulty lines, counted by reason; more than 100 and more than a tenth are an error."
+        ),
+    ] = False,
 ) -> None:
     """Trains a statistical aligner: no encoder, no dictionary, only sentence pairs. The same input gives the same file.
 

@@ -11,8 +11,10 @@ from xrealign.corpus.embedded import KEYWORD_SEPARATOR, cldr_keywords, cldr_name
 from xrealign.errors import DataError
 from xrealign.language import Language
 from xrealign.segment import WITHOUT_BLANKS, spans_by_blanks
-from xrealign.textio import read_lines
+from xrealign.textio import Skipped, decode_line, raw_lines
 
+LONGEST_LINE = 100_000
+"""Bytes of a line of a dictionary's file at most."""
 FEWEST_SHARED_CONCEPTS = 2
 LEAST_DICE = 0.5
 
@@ -92,29 +94,33 @@ def _collect(
     return Dictionary(src, tgt, entries, origin, dropped)
 
 
-def _columns(
-    path: str | Path, most_malformed: int, dropped: Counter[str], blanks: bool = False
-) -> Iterator[tuple[str, str]]:
+def _columns(path: str | Path, skipped: Skipped, blanks: bool = False) -> Iterator[tuple[str, str]]:
     """Both columns of each line; ``blanks``: if the first line has no tab, columns are separated by white space."""
     separator: str | None = "\t"
-    for number, line in read_lines(path):
+    for number, raw in raw_lines(path, LONGEST_LINE):
+        skipped.lines += 1
+        line, fault = decode_line(raw, number, LONGEST_LINE)
         if number == 1 and blanks and "\t" not in line and len(line.split()) == 2:
             separator = None
         columns = [column.strip() for column in line.split(separator)]
-        if len(columns) == 2 and all(columns):
+        if not fault and len(columns) == 2 and all(columns):
             yield columns[0], columns[1]
             continue
-        dropped["malformed line"] += 1
-        if dropped["malformed line"] > most_malformed:
-            after = f" ({most_malformed} malformed lines were skipped before it)" if most_malformed else ""
-            if len(columns) != 2:
-                gap = "tab" if separator else "blank"
-                raise DataError(f"{len(columns)} columns, expected 2: word, {gap}, translation{after}", path, number)
+        if fault:
+            told = fault[1]
+        elif len(columns) != 2:
+            gap = "tab" if separator else "blank"
+            told = f"{len(columns)} columns, expected 2: word, {gap}, translation"
+        else:
             side = "word" if not columns[0] else "translation"
-            raise DataError(f"the {side} is empty; fill it in or remove the line{after}", path, number)
+            told = f"the {side} is empty; fill it in or remove the line"
+        skipped.add("malformed line", told, path, number)
+    skipped.check(path)
 
 
-def read_dictionary(path: str | Path, src: Language, tgt: Language, most_malformed: int = 0) -> Dictionary:
+def read_dictionary(
+    path: str | Path, src: Language, tgt: Language, most_malformed: int = 0, lenient: bool = False
+) -> Dictionary:
     """A dictionary from a file of two tab-separated columns, source word and translation; one pair a line.
 
     Lines with more than one word on a side, with identical sides, and repeats are left out and counted.
@@ -125,19 +131,23 @@ def read_dictionary(path: str | Path, src: Language, tgt: Language, most_malform
         tgt: language of the translations.
         most_malformed: so many lines without exactly two filled columns are left out and counted; for published
             files that nobody here can mend. Leave it 0 for your own.
+        lenient: such lines are left out and counted, too, unless they are too many (`xrealign.textio.Skipped`).
 
     Raises:
         DataError: a line has not exactly two columns, or a side is empty, and it is one more than allowed; names
             the line. Or no pair is left.
     """
-    dropped: Counter[str] = Counter()
-    dictionary = _collect(_columns(path, most_malformed, dropped), src, tgt, Path(path).name, dropped)
+    skipped = _skipped(most_malformed, lenient)
+    pairs = list(_columns(path, skipped))
+    dictionary = _collect(pairs, src, tgt, Path(path).name, skipped.reasons)
     if not dictionary.translations:
         raise DataError("no pair of single words in it", path)
     return dictionary
 
 
-def read_phrase_pairs(path: str | Path, reverse: bool = False, most_malformed: int = 0) -> PhrasePairs:
+def read_phrase_pairs(
+    path: str | Path, reverse: bool = False, most_malformed: int = 0, lenient: bool = False
+) -> PhrasePairs:
     """Every pair of a dictionary file, phrases of several words and identical sides too, for the dictionary aligner.
 
     One pair a line in two tab-separated columns, source and then target. A file whose first line has no tab but two
@@ -147,14 +157,16 @@ def read_phrase_pairs(path: str | Path, reverse: bool = False, most_malformed: i
     Args:
         path: the file, plain, ``.gz`` or ``.xz``.
         reverse: the target comes first.
-        most_malformed: as for `read_dictionary`.
+        most_malformed, lenient: as for `read_dictionary`.
 
     Raises:
         DataError: as for `read_dictionary`; or there is no pair in it.
     """
-    dropped: Counter[str] = Counter()
+    skipped = _skipped(most_malformed, lenient)
+    pairs = list(_columns(path, skipped, blanks=True))
+    dropped = skipped.reasons
     found: dict[tuple[str, str], tuple[str, str]] = {}
-    for left, right in _columns(path, most_malformed, dropped, blanks=True):
+    for left, right in pairs:
         src, tgt = (" ".join(side.split()) for side in ((right, left) if reverse else (left, right)))
         folded = src.casefold(), tgt.casefold()
         if folded in found:
@@ -164,6 +176,10 @@ def read_phrase_pairs(path: str | Path, reverse: bool = False, most_malformed: i
     if not found:
         raise DataError("no pairs in it; expected lines of word, tab, translation", path)
     return PhrasePairs(tuple(found.values()), Path(path).name, dropped)
+
+
+def _skipped(most_malformed: int, lenient: bool) -> Skipped:
+    return Skipped(lenient or most_malformed > 0, None if lenient else most_malformed)
 
 
 def _keyword_concepts(language: Language, held: Collection[str]) -> dict[str, set[str]]:

@@ -20,7 +20,7 @@ from xrealign.corpus.language_id import LEAST_CHANCE, language_check
 from xrealign.errors import ConfigError, DataError, did_you_mean
 from xrealign.language import Language
 from xrealign.segment import find_spans, rule_of
-from xrealign.textio import read_lines
+from xrealign.textio import decimal_number, read_lines
 from xrealign.types import Bitext, SentencePair
 
 Array = np.ndarray[Any, Any]
@@ -266,12 +266,9 @@ def read_scores(path: str | Path, pairs: int) -> Array:
     scores = []
     for number, line in read_lines(path):
         try:
-            score = float(line)
-        except ValueError:
-            raise DataError(f"{line.strip()[:40]!r} is not a number; expected one score a line", path, number) from None
-        if not math.isfinite(score):
-            raise DataError(f"the score is {line.strip()}, expected a finite number", path, number)
-        scores.append(score)
+            scores.append(decimal_number(line))
+        except ValueError as error:
+            raise DataError(f"{error}, one score a line", path, number) from None
     if len(scores) != pairs:
         raise DataError(f"{len(scores)} scores for {pairs} pairs: line n must score pair n", path)
     return np.array(scores, dtype=np.float64)

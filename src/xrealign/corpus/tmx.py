@@ -14,10 +14,13 @@ from xml.parsers import expat
 
 from xrealign.errors import DataError, LanguageError
 from xrealign.language import Language, parse_language
-from xrealign.textio import UNREADABLE, nfc, open_bytes, reason
+from xrealign.textio import UNREADABLE, check_regular, nfc, open_bytes, reason
 from xrealign.types import Bitext, SentencePair
 
 LONGEST_SEGMENT = 100_000
+LONGEST_MARKUP = 1 << 20
+"""Bytes of a tag, comment or anything else that is read as a whole, at most; parsers keep all of it."""
+MOST_SEGMENTS, DEEPEST = 10_000, 1000
 CHUNK = 1 << 16
 # Elements inside a segment whose content is another program's code, not text. (`hi` holds text.)
 CODE = frozenset({"bpt", "ept", "it", "ph", "ut"})
@@ -46,8 +49,9 @@ class Unit:
 
     @property
     def languages(self) -> str:
-        """The codes in it, for messages."""
-        return ", ".join(code or "?" for code, _ in self.segments) or "none"
+        """The codes in it, the first twenty, for messages."""
+        codes = [code[:20] or "?" for code, _ in self.segments]
+        return ", ".join(codes[:20]) + (f" and {len(codes) - 20} more" if len(codes) > 20 else "") or "none"
 
 
 @lru_cache(maxsize=4096)
@@ -87,12 +91,17 @@ def read_units(path: str | Path, digest: hashlib._Hash | None = None) -> Iterato
     """
     path = Path(path)
     parser, reader = _parser(path)
+    fed = 0
     try:
         with _open(path) as file:
             while data := file.read(CHUNK):
                 if digest:
                     digest.update(data)
                 parser.Parse(data, False)
+                fed += len(data)
+                if fed - max(parser.CurrentByteIndex, 0) > LONGEST_MARKUP:
+                    told = f"a piece of mark-up of more than {LONGEST_MARKUP} bytes; is this a translation memory?"
+                    raise DataError(told, path, parser.CurrentLineNumber)
                 yield from reader.units
                 reader.units.clear()
             parser.Parse(b"", True)
@@ -100,7 +109,7 @@ def read_units(path: str | Path, digest: hashlib._Hash | None = None) -> Iterato
         raise DataError(f"cannot be read as TMX: {expat.ErrorString(error.code)}", path, error.lineno) from None
     except (LookupError, ValueError) as error:  # an encoding that Python does not know, or of several bytes
         raise DataError(f"cannot be read as TMX: {error}; save it as UTF-8", path, 1) from None
-    except (zipfile.BadZipFile, *UNREADABLE) as error:
+    except (zipfile.BadZipFile, NotImplementedError, *UNREADABLE) as error:
         raise DataError(f"cannot be read: {reason(error)}", path) from None
     yield from reader.units
 
@@ -122,6 +131,8 @@ def _parser(path: Path) -> tuple[expat.XMLParserType, _Reader]:
 
     def start(name: str, attributes: dict[str, str]) -> None:
         reader.depth += 1
+        if reader.depth > DEEPEST:
+            fail(f"elements are nested more than {DEEPEST} deep")
         if reader.depth == 1 and name != "tmx":
             fail(f"is no TMX: its root is <{name}>, expected <tmx>")
         if name == "tu":
@@ -130,6 +141,8 @@ def _parser(path: Path) -> tuple[expat.XMLParserType, _Reader]:
             reader.identifier = attributes.get("tuid") or str(reader.count)
             reader.segments = []
         elif name == "tuv":
+            if len(reader.segments) >= MOST_SEGMENTS:
+                fail(f"a unit of more than {MOST_SEGMENTS} segments")
             reader.code = attributes.get("xml:lang") or attributes.get("lang") or ""
         elif name == "seg":
             reader.text, reader.length, reader.hidden = [], 0, 0
@@ -166,6 +179,7 @@ def _open(path: Path) -> Iterator[IO[bytes]]:
         with open_bytes(path) as file:
             yield file
         return
+    check_regular(path)
     with zipfile.ZipFile(path) as archive:  # read in place; nothing is unpacked
         members = [item for item in archive.infolist() if item.filename.lower().endswith(".tmx")]
         members = [item for item in members if "__MACOSX" not in item.filename]

@@ -96,9 +96,9 @@ def table_command(
 
     check_format(form, FORMATS)
     places = pairs_of(decimals or (), "--decimals")
-    wrong = [f"{task}={value}" for task, value in places.items() if not (value.isdecimal() and int(value) <= 12)]
+    wrong = [f"{task}={value}" for task, value in places.items() if value not in map(str, range(13))]
     if wrong:
-        raise ConfigError(f"--decimals {wrong[0]}: expected TASK=N with N from 0 to 12")
+        raise ConfigError(f"--decimals {wrong[0][:60]}: expected TASK=N with N from 0 to 12")
     found = read_scores(scores)
     if counts and baseline not in {score.method for score in found}:
         from xrealign.errors import did_you_mean

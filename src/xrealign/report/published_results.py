@@ -18,10 +18,11 @@ from xrealign.errors import DataError, did_you_mean
 from xrealign.report.format import counted
 from xrealign.report.published_columns import AVERAGE, SAME, ResultColumn, Told, chosen_columns, few, result_columns
 from xrealign.report.scores import check_scores
-from xrealign.textio import read_lines
+from xrealign.textio import decimal_number, read_lines
 from xrealign.types import Score
 
 SOURCE = "eng_Latn"
+LARGEST_SEED = 1 << 53
 _EMPTY = frozenset({"", "nan", "na", "n/a", "none", "null", "-"})
 
 
@@ -172,7 +173,7 @@ def _scores(
         if task_of_name and task_of_name != task:
             told.note(f"{path.name}: its rows are of task {task!r}; the rows count, not the file's name")
         seed = _number(row["seed"], path, line)
-        if seed != int(seed):
+        if seed != int(seed) or abs(seed) >= LARGEST_SEED:
             raise DataError(f"seed is {row['seed']!r}, expected a whole number", path, line)
         for column in columns:
             if row[column.name].lower() in _EMPTY:
@@ -203,12 +204,9 @@ def _parts(path: Path) -> tuple[str, str, str]:
 
 def _number(text: str, path: Path, line: int) -> float:
     try:
-        value = float(text)
-    except ValueError:
-        raise DataError(f"{text!r} is not a number", path, line) from None
-    if not math.isfinite(value):
-        raise DataError(f"{text!r} is not a finite number", path, line)
-    return value
+        return decimal_number(text)
+    except ValueError as error:
+        raise DataError(str(error), path, line) from None
 
 
 def _once(scores: Sequence[Score], told: Told) -> list[Score]:

@@ -15,6 +15,7 @@ from xrealign.report.context import SOURCE_GROUP, ReportContext
 from xrealign.report.items import FILE as ITEMS
 from xrealign.report.items import read_items
 from xrealign.report.scores import read_scores
+from xrealign.textio import is_there
 from xrealign.types import Score
 
 SCORES, INPUTS, SWEEP = "scores.parquet", "report-input.json", "sweep.json"
@@ -71,17 +72,18 @@ def read_score_sets(text: str, runs: Path) -> list[ScoreSet]:
         DataError: the scores cannot be read.
     """
     path = Path(text)
-    if path.is_file() and path.suffix in ENDINGS:
+    if is_there(path) and path.suffix in ENDINGS:
         return [ScoreSet(path.parent.resolve().name if path.stem == "scores" else path.stem, read_scores(path))]
-    for folder in (path, runs / text, runs / f"{text}.sweep"):
+    for folder in filter(is_there, (path, runs / text, runs / f"{text}.sweep")):
         if (folder / SWEEP).is_file():
             return _sweep(folder)
         if (folder / SCORES).is_file():
             return [_run(folder)]
+    shown = text if len(text) <= 200 else f"{text[:200]}…"
     known = sorted({found.parent.name.removesuffix(".sweep") for found in runs.glob(f"*/{SCORES}")})
     there = f"; in {runs} there are {', '.join(known)}" if known else f"; {runs} holds no finished run"
     raise ArtifactError(
-        f"no run, sweep or file of scores {text!r}{did_you_mean(text, known) or there}; expected a run's name or "
+        f"no run, sweep or file of scores {shown!r}{did_you_mean(text, known) or there}; expected a run's name or "
         "folder, a sweep's folder, or a scores.parquet or .csv"
     )
 

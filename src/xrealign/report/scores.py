@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xrealign.errors import DataError, did_you_mean
-from xrealign.textio import read_lines, write_atomic
+from xrealign.textio import check_regular, decimal_number, read_lines, reason, whole_number, write_atomic
 from xrealign.types import Score
 
 SCHEMA = pa.schema(
@@ -39,6 +39,9 @@ COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
 _OPTIONAL = frozenset({"layer", "labels"})
 # Files from before there was such a column are read as if it were empty.
 _LATER = frozenset({"model"})
+_NUMBERS: dict[str, Callable[[str], float]] = {
+    "value": decimal_number, "n": whole_number, "seed": whole_number, "layer": whole_number, "labels": whole_number,
+}  # fmt: skip
 _NAMED = ("run", "method", "task", "language", "metric")
 
 
@@ -143,10 +146,18 @@ def _check_columns(found: Sequence[str], path: Path) -> None:
 
 def _read_parquet(path: Path) -> list[Score]:
     try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
+        check_regular(path)
+        with path.open("rb") as file:
+            table = pq.ParquetFile(file).read()
+    except OSError as error:
+        raise DataError(f"cannot be read as Parquet: {reason(error).splitlines()[0]}", path) from None
+    except (pa.ArrowException, ValueError) as error:
         raise DataError(f"cannot be read as Parquet: {str(error).splitlines()[0]}", path) from None
     _check_columns(table.column_names, path)
+    for name in COLUMNS:
+        if name not in _OPTIONAL and name in table.column_names and table.column(name).null_count:
+            row = table.column(name).is_null().to_pylist().index(True) + 1
+            raise DataError(f"column {name} is empty in row {row}", path)
     for name in _LATER - set(table.column_names):
         table = table.append_column(pa.field(name, pa.string()), pa.array([""] * len(table), pa.string()))
     try:
@@ -154,9 +165,6 @@ def _read_parquet(path: Path) -> list[Score]:
     except (pa.ArrowException, ValueError) as error:
         kinds = ", ".join(f"{field.name} {field.type}" for field in SCHEMA)
         raise DataError(f"{str(error).splitlines()[0]}; expected {kinds}", path) from None
-    for name in COLUMNS:
-        if name not in _OPTIONAL and None in columns[name]:
-            raise DataError(f"column {name} is empty in row {columns[name].index(None) + 1}", path)
     return [Score(**dict(zip(COLUMNS, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
 
@@ -182,13 +190,11 @@ def _read_csv(path: Path) -> list[Score]:
 def _parse(name: str, text: str, path: Path, line: int) -> Any:
     if name in _OPTIONAL and text == "":
         return None
-    kind: type[float] | type[int] | None = {"value": float, "n": int, "seed": int, "layer": int, "labels": int}.get(
-        name
-    )
-    if kind is None:
+    read = _NUMBERS.get(name)
+    if read is None:
         return text
     try:
-        return kind(text)
+        return read(text)
     except ValueError:
-        expected = "a number" if kind is float else "a whole number"
-        raise DataError(f"{name} is {text!r}, expected {expected}", path, line) from None
+        expected = "a finite number; leave out what was not measured" if read is decimal_number else "a whole number"
+        raise DataError(f"{name} is {text[:40]!r}, expected {expected}", path, line) from None

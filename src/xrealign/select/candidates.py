@@ -10,7 +10,7 @@ import numpy as np
 from xrealign.errors import DataError, LanguageError, did_you_mean
 from xrealign.language import Language, all_languages, parse_language, parse_languages
 from xrealign.select.features import features, lineages
-from xrealign.textio import read_lines
+from xrealign.textio import decimal_number, is_there, read_lines
 
 # Candidates of Nguyen et al. 2025 (arXiv 2511.06497): 38 with OPUS-100 text, 27 with NLLB text.
 PUBLISHED_65 = (
@@ -88,7 +88,7 @@ def language_list(text: str) -> list[Language]:
     text = text.strip()
     if text in NAMED_SETS:
         return NAMED_SETS[text]()
-    if ("/" in text or text.endswith((".txt", ".tsv", ".csv"))) or (len(text) < 200 and Path(text).is_file()):
+    if (len(text) < 5000 and ("/" in text or text.endswith((".txt", ".tsv", ".csv")))) or is_there(text):
         return read_list(text)
     items = [item.strip() for item in text.split(",")] if "," in text else text.split()
     items = [item for item in items if item]
@@ -103,43 +103,70 @@ def language_list(text: str) -> list[Language]:
     return parse_languages(items)
 
 
-def read_numbers(path: str | Path, what: str) -> dict[str, float]:
+def read_numbers(path: str | Path, what: str, least: float = 0) -> dict[str, float]:
     """Numbers by ISO 639-3 code from a table: language, number (TSV or CSV; a first row of titles is skipped).
 
+    Args:
+        what: what the numbers are, for messages.
+        least: the smallest there can be.
+
     Raises:
-        DataError: a line that is not a language and a number.
+        DataError: a line that is not a language and a number, a number below ``least``, a language twice, or none.
     """
     numbers: dict[str, float] = {}
+    for number, iso, value in _language_numbers(path, what):
+        if value < least:
+            raise DataError(f"the {what} of {iso} is {value:g}, expected {least:g} or more", path, number)
+        numbers[iso] = value
+    return numbers
+
+
+def _language_numbers(path: str | Path, what: str) -> list[tuple[int, str, float]]:
+    """Line, ISO 639-3 code and number of each row."""
+    rows: list[tuple[int, str, float]] = []
+    lines: dict[str, int] = {}
     for number, line in read_lines(path):
         if not line.strip() or line.startswith("#"):
             continue
         cells = line.split("\t") if "\t" in line else line.split(",")
-        try:
-            value = float(cells[1]) if len(cells) > 1 else None
-        except ValueError:
-            value = None
-        if value is None and number == 1:
+        if not lines and len(cells) > 1 and _is_title(cells[1]):
             continue
-        if value is None or not np.isfinite(value):
-            raise DataError(f"{line!r} is not a language and its {what}, separated by a tab", path, number)
+        try:
+            if len(cells) != 2:
+                raise ValueError
+            value = decimal_number(cells[1])
+        except ValueError:
+            shown = line if len(line) <= 60 else f"{line[:60]}…"
+            told = f"{shown!r} is not a language and its {what}, separated by a tab"
+            raise DataError(told, path, number) from None
         try:
             iso = parse_language(cells[0].strip()).iso
         except LanguageError as error:
             raise DataError(str(error), path, number) from None
-        if iso in numbers:
-            raise DataError(f"{iso} is there twice", path, number)
-        numbers[iso] = value
-    return numbers
+        if iso in lines:
+            raise DataError(f"{iso} is there twice, first on line {lines[iso]}; keep one", path, number)
+        lines[iso] = number
+        rows.append((number, iso, value))
+    if not rows:
+        raise DataError(f"holds no language; expected lines of a language, a tab and its {what}", path)
+    return rows
+
+
+def _is_title(cell: str) -> bool:
+    """Whether a cell of the first row names its column, and is no number that went wrong."""
+    word = cell.strip().casefold()
+    return any(c.isalpha() for c in word) and not any(c.isdigit() for c in word) and word not in ("nan", "inf", "-inf")
 
 
 def read_classes(path: str | Path) -> Mapping[str, int]:
     """Resource classes 0 to 5 (Joshi et al. 2020) by ISO 639-3 code.
 
     Raises:
-        DataError: a class that is not 0 to 5.
+        DataError: a class that is not 0 to 5; what `read_numbers` raises.
     """
-    numbers = read_numbers(path, "class")
-    for iso, value in numbers.items():
+    classes: dict[str, int] = {}
+    for number, iso, value in _language_numbers(path, "class"):
         if value not in (0, 1, 2, 3, 4, 5):
-            raise DataError(f"{iso} has class {value:g}; expected 0 to 5", path)
-    return {iso: int(value) for iso, value in numbers.items()}
+            raise DataError(f"{iso} has class {value:g}; expected 0 to 5", path, number)
+        classes[iso] = int(value)
+    return classes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -119,6 +120,12 @@ def select_command(
     from xrealign.select.task import prepare
 
     check_format(form)
+    if budget is not None and not math.isfinite(budget):
+        raise ConfigError(f"--budget {budget}: expected a finite number")
+    if not time_limit >= 0:
+        raise ConfigError(f"--time-limit {time_limit}: expected a number of seconds, 0 or more")
+    if min_known != min_known:
+        raise ConfigError(f"--min-known {min_known}: expected a share from 0 to 1")
     cost_table = read_numbers(costs, "cost") if costs else None
     conditions = Conditions(
         require=language_list(require) if require else (),
@@ -188,14 +195,21 @@ def _items(text: str) -> list[str]:
 
 def _counts(items: Sequence[str] | None, option: str) -> dict[str, int]:
     """``family=1`` items as numbers by name."""
+    from xrealign.textio import whole_number
+
     counts: dict[str, int] = {}
     for item in items or ():
         name, found, number = item.rpartition("=")
-        if not found or not number.strip().isdecimal():
-            raise ConfigError(f"--{option} {item!r}; expected a name and a whole number, as in family=1")
+        try:
+            count = whole_number(number) if found else -1
+        except ValueError:
+            count = -1
+        if count < 0 or not name.strip():
+            shown = item if len(item) <= 60 else f"{item[:60]}…"
+            raise ConfigError(f"--{option} {shown!r}; expected a name and a whole number, as in family=1")
         if name.strip() in counts:
             raise ConfigError(f"--{option} {name.strip()} is given twice")
-        counts[name.strip()] = int(number)
+        counts[name.strip()] = count
     return counts
 
 

@@ -28,6 +28,7 @@ import numpy as np
 from xrealign.errors import ConfigError, did_you_mean
 from xrealign.language import Language
 from xrealign.select.problem import Groups, Limit, Matrix, Near, Problem, Spread, Vector
+from xrealign.textio import decimal_number
 
 CRITERIA = (
     "maxsum",
@@ -91,10 +92,10 @@ def parse_criterion(text: str) -> dict[str, float]:
             known = ", ".join(CRITERIA)
             raise ConfigError(f"unknown criterion {name!r}; expected one of {known}{did_you_mean(name, CRITERIA)}")
         try:
-            weight = float(number) if found else 1.0
+            weight = decimal_number(number) if found else 1.0
         except ValueError:
-            raise ConfigError(f"the weight of {name} is {number!r}; expected a number, as in {name}=0.5") from None
-        if not np.isfinite(weight) or weight <= 0:
+            raise ConfigError(f"the weight of {name} is {number[:40]!r}; expected a number, as in {name}=0.5") from None
+        if weight <= 0:
             raise ConfigError(f"the weight of {name} is {number}; expected more than 0 (least-… turn the sign)")
         if name in weights:
             raise ConfigError(f"criterion {name} is given twice")

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from xrealign.errors import ConfigError, DataError, did_you_mean
 from xrealign.language import Language
 from xrealign.select.features import FeatureTable, coordinates, features, lineages, uriel_points
+from xrealign.textio import decimal_number
 
 Matrix = NDArray[np.float64]
 POLICIES = ("imputed", "pairwise", "refuse")
@@ -302,10 +303,10 @@ def _weighted(languages: Sequence[Language], name: str, missing: str | None) -> 
     for item in name.split(","):
         single, _, number = item.strip().partition("=")
         try:
-            weight = float(number)
+            weight = decimal_number(number)
         except ValueError:
-            raise ConfigError(f"the weight of distance {single!r} is {number!r}; expected a number") from None
-        if not (np.isfinite(weight) and weight > 0):
+            raise ConfigError(f"the weight of distance {single!r} is {number[:40]!r}; expected a number") from None
+        if weight <= 0:
             raise ConfigError(f"the weight of distance {single} is {number}; expected more than 0")
         parts.append((weight, distances(languages, single, missing)))
     dropped = {language: reason for _, part in parts for language, reason in part.dropped.items()}

@@ -5,6 +5,8 @@ No torch: vectors and counts arrive as numpy arrays from whoever has the encoder
 
 from __future__ import annotations
 
+import tokenize
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +16,10 @@ from numpy.typing import NDArray
 from xrealign.errors import DataError, LanguageError
 from xrealign.language import Language, parse_language
 from xrealign.select.distances import Distances, Matrix
-from xrealign.textio import read_lines, write_atomic
+from xrealign.textio import UNREADABLE, check_regular, decimal_number, read_lines, reason, write_atomic
+
+LARGEST_ARRAY = 1 << 30
+"""Bytes of an array in a matrix file, unpacked; 11,000 languages."""
 
 
 def read_matrix(path: str | Path) -> tuple[list[Language], Matrix]:
@@ -23,7 +28,7 @@ def read_matrix(path: str | Path) -> tuple[list[Language], Matrix]:
     An npz holds ``languages`` (an array of strings) and ``matrix``. An empty TSV cell is a missing distance (NaN).
 
     Raises:
-        DataError: not square, negative, not symmetric, a diagonal that is not zero, an unknown language.
+        DataError: not square, negative, infinite, not symmetric, a diagonal that is not zero, an unknown language.
     """
     path = Path(path)
     if path.suffix == ".npz":
@@ -31,36 +36,75 @@ def read_matrix(path: str | Path) -> tuple[list[Language], Matrix]:
         lines = None
     else:
         names, matrix, lines = _read_tsv(path)
-    languages: list[Language] = []
+    languages: dict[Language, str] = {}
     for position, name in enumerate(names):
+        line = lines[position] if lines else None
         try:
             language = parse_language(name)
         except LanguageError as error:
-            raise DataError(str(error), path, lines[position] if lines else None) from None
+            raise DataError(str(error), path, line) from None
         if language in languages:
-            raise DataError(f"{language.tag} is there twice, once as {name!r}; keep one", path)
-        languages.append(language)
+            told = f"{language.tag} is there twice, as {languages[language]!r} and as {name!r}; keep one"
+            raise DataError(told, path, line)
+        languages[language] = name
     if matrix.shape != (len(names), len(names)):
-        raise DataError(
-            f"{matrix.shape[0]} rows of {matrix.shape[-1]} for {len(names)} languages; expected a square", path
-        )
-    if np.nanmin(matrix, initial=0.0) < 0:
-        raise DataError(f"a distance is negative ({np.nanmin(matrix):g}); expected 0 or more", path)
-    if np.abs(np.nan_to_num(np.diag(matrix))).max(initial=0.0) > 1e-9:
-        raise DataError("a language's distance to itself is not 0; are these similarities?", path)
-    if not np.allclose(matrix, matrix.T, atol=1e-6, equal_nan=True):
-        raise DataError("the matrix is not symmetric; give each distance the same value both ways", path)
-    return languages, (matrix + matrix.T) / 2
+        raise DataError(f"an array of shape {matrix.shape} for {len(names)} languages; expected a square", path)
+    _check_distances(names, matrix, path, lines)
+    return list(languages), (matrix + matrix.T) / 2
+
+
+def _check_distances(names: Sequence[str], matrix: Matrix, path: Path, lines: Sequence[int] | None) -> None:
+    """Raises: DataError: a distance that is impossible; the message names the first."""
+    known = ~np.isnan(matrix)
+    faults = (
+        (known & ~(np.isfinite(matrix) & (matrix >= 0)), "expected a finite number, 0 or more"),
+        (known & np.eye(len(names), dtype=bool) & (np.abs(matrix) > 1e-9), "expected 0; are these similarities?"),
+    )
+    for wrong, expected in faults:
+        if wrong.any():
+            i, j = np.argwhere(wrong)[0].tolist()
+            told = f"the distance of {names[i]} and {names[j]} is {matrix[i, j]:g}, {expected}"
+            raise DataError(told, path, lines[i] if lines else None)
+    wrong = ~np.isclose(matrix, matrix.T, atol=1e-6, equal_nan=True)
+    if wrong.any():
+        i, j = np.argwhere(wrong)[0].tolist()
+        both = f"{matrix[i, j]:g} one way and {matrix[j, i]:g} the other"
+        told = f"the distance of {names[i]} and {names[j]} is {both}; expected the same value both ways"
+        raise DataError(told, path, lines[i] if lines else None)
+
+
+# What numpy raises of files that are no arrays: truncated, packed strangely, with headers that are no Python literals.
+_NO_NPZ = (
+    *UNREADABLE, ValueError, KeyError, TypeError, SyntaxError, RuntimeError, MemoryError, tokenize.TokenError,
+    zipfile.BadZipFile,
+)  # fmt: skip
 
 
 def _read_npz(path: Path) -> tuple[list[str], Matrix]:
     try:
+        check_regular(path)
+    except OSError as error:
+        raise DataError(f"cannot be read: {reason(error)}", path) from None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                if member.file_size > LARGEST_ARRAY:
+                    told = f"{member.filename} has {member.file_size} bytes unpacked, expected {LARGEST_ARRAY} at most"
+                    raise DataError(told, path)
         with np.load(path, allow_pickle=False) as file:
             if not {"languages", "matrix"} <= set(file.files):
                 raise DataError(f"holds {', '.join(file.files)}; expected languages and matrix", path)
-            return [str(name) for name in file["languages"]], file["matrix"].astype(np.float64)
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot be read as npz: {error}", path) from None
+            names, matrix = file["languages"], file["matrix"]
+    except _NO_NPZ as error:
+        raise DataError(
+            f"cannot be read as npz: {str(error).splitlines()[0] if str(error) else 'damaged'}", path
+        ) from None
+    if names.ndim != 1 or names.dtype.kind != "U":
+        told = f"languages is an array of {names.dtype} of shape {names.shape}, expected a row of strings"
+        raise DataError(told, path)
+    if matrix.dtype.kind not in "fiu":
+        raise DataError(f"matrix is an array of {matrix.dtype}, expected numbers", path)
+    return [str(name) for name in names], matrix.astype(np.float64)
 
 
 def _read_tsv(path: Path) -> tuple[list[str], Matrix, list[int]]:
@@ -75,10 +119,10 @@ def _read_tsv(path: Path) -> tuple[list[str], Matrix, list[int]]:
         names.append(cells[0])
         lines.append(number)
         try:
-            values.append([float(cell) if cell.strip() else np.nan for cell in cells[1:]])
+            values.append([decimal_number(cell) if cell.strip() else np.nan for cell in cells[1:]])
         except ValueError as error:
-            raise DataError(f"{error}; expected distances", path, number) from None
-    if names != header:
+            raise DataError(f"{error}; an empty cell is a missing distance", path, number) from None
+    if names != header or not names:
         raise DataError("the first row and the first column name different languages, or in another order", path)
     return names, np.array(values, dtype=np.float64).reshape(len(names), len(header)), lines
 
