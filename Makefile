@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: setup demo demo-full test test-slow lint types format lock wheel-test bench-align faults clean
+.PHONY: setup demo demo-full test test-slow lint types format lock wheel-test bench-align faults fuzz clean
 
 setup: $(STAMP)
 
@@ -46,6 +46,12 @@ test-slow: setup
 # Everything of docs/reliability.md tried out: signals, full disks, damaged and hostile files; under ten minutes.
 faults: setup
 	$(BIN)/python tests/faults/run.py
+
+# Coverage-guided fuzzing of every reader, ten minutes each; `make fuzz SECONDS=30 READER="conllu tmx"` for less.
+# KEEP=1 saves the smallest inputs that reach most into tests/faults/fuzz/cases, which `make faults` replays.
+SECONDS ?= 600
+fuzz: setup
+	$(BIN)/python tests/faults/fuzz/drive.py --seconds $(SECONDS) $(READER:%=--reader %) $(if $(KEEP),--keep)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,11 @@ import regex
 from xrealign.errors import ConfigError, LanguageError, XrealignError
 from xrealign.language import Language, parse_language
 from xrealign.segment import find_spans, rule_of
+from xrealign.tasks.check_names import compare_names
 from xrealign.tasks.faults import Faults
-from xrealign.tasks.label_names import (
-    names_in,
-    rename,
-    same_in_another_spelling,
-    types_of,
-    unmatched,
-)
+from xrealign.tasks.label_names import rename, types_of
 from xrealign.tasks.read import read_examples
 from xrealign.tasks.readers_retrieval import read_line_columns, read_retrieval
-from xrealign.tasks.readers_text import all_lines
 from xrealign.tasks.spec import TaskSpec
 from xrealign.tasks.task import (
     KINDS,
@@ -40,15 +34,13 @@ from xrealign.tasks.task import (
 )
 
 CHECKED = (*KINDS, "retrieval")
-UPOS = ("ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ",
-        "SYM", "VERB", "X")  # fmt: skip
 # Parts of file names that are no languages, though some are codes of one.
 NO_LANGUAGE = frozenset({
     "train", "dev", "test", "valid", "validation", "val", "ner", "pos", "all", "data", "conll", "iob", "nli", "sib",
     "set", "gold", "sample", "file", "tags", "labels", "words", "text", "new", "old", "raw", "bad", "good", "other",
     "second", "first", "tsv", "csv", "json", "jsonl", "txt", "conllu", "bio", "ud", "qa",
 })  # fmt: skip
-MOST_UPOS = 0.8  # a file with this share of UPOS tags is meant to have no others
+MOST_ROWS = 200  # of a table for people
 
 
 @dataclass(frozen=True)
@@ -101,7 +93,7 @@ def check_files(
         ConfigError: an unknown form or scheme.
     """
     if task == "retrieval":
-        return _check_retrieval(files)
+        return _check_retrieval(files, lenient)
     spec = TaskSpec(
         name="check", kind=task, source=parse_language("eng"), train=files[0], tests={}, format=form,  # type: ignore[arg-type]
         columns=columns or {}, labels=labels or {}, merge=merge or {}, separator=separator, scheme=scheme,
@@ -120,11 +112,13 @@ def check_files(
             raise
         except XrealignError as error:
             told, unreadable = str(error).split("\n"), True
+        if lenient and (many := faults.too_many(len(examples))):
+            told, unreadable = [*told, f"{path}: {many}"], True
         if not told and not examples and not faults.count:
             told, unreadable = [f"{path}: no examples in this file"], True
         read[str(path)] = examples
         counts.append(_count(path, task, examples, faults, told))
-    mismatches, notes = _compare(task, read, None if train is None else str(train), spec)
+    mismatches, notes = compare_names(task, read, None if train is None else str(train), spec)
     return Checked(task, counts, notes, mismatches, not unreadable and not mismatches)
 
 
@@ -184,71 +178,8 @@ def language_of_name(path: Path) -> Language | None:
     return None
 
 
-def _compare(
-    task: str, read: Mapping[str, Sequence[AnyExample]], train: str | None, spec: TaskSpec
-) -> tuple[list[str], list[str]]:
-    """Faults between files, and what is no fault: labels that not every file has."""
-    problems: list[str] = []
-    notes: list[str] = []
-    for what, names_of in names_in(task).items():
-        held = {place: {n for e in examples for n in names_of(e)} for place, examples in read.items() if examples}
-        everywhere = set().union(*held.values())
-        odd = _not_upos(read) if task == "pos" and train is None else []
-        problems += odd
-        for group in same_in_another_spelling(everywhere):
-            if any(f": {name!r} " in problem for problem in odd for name in group):
-                continue  # told already
-            where = [next(place for place, names in held.items() if name in names) for name in group]
-            told = ", ".join(f"{name!r} ({place})" for name, place in zip(group, where, strict=True))
-            problems.append(f"{what} in several spellings: {told}; bring them together with --label")
-        numbers = sorted(name for name in everywhere if name.isdecimal() and name not in spec.labels.values())
-        if numbers:
-            notes.append(f"note: the {what} {', '.join(numbers)} are numbers; a task needs names for them (--label)")
-        if train is not None:
-            others = {place: examples for place, examples in read.items() if place != train}
-            if train in held:
-                problems += _placed(unmatched(held[train], others, names_of), "that training does not have")
-            continue
-        lacking = {name: [place for place, names in held.items() if name not in names] for name in sorted(everywhere)}
-        for name, places in lacking.items():
-            if places:
-                some = ", ".join(Path(place).name for place in places[:3]) + (", …" if len(places) > 3 else "")
-                notes.append(f"note: {name!r} is in {len(held) - len(places)} of {len(held)} files; not in {some}")
-    return problems, notes
-
-
-def _not_upos(read: Mapping[str, Sequence[AnyExample]]) -> list[str]:
-    """Tags that are none of Universal Dependencies' seventeen in files that mostly have these."""
-    problems = []
-    for place, examples in read.items():
-        tags = Counter(tag for example in examples for tag in tags_of(example))
-        if tags and sum(tags[tag] for tag in UPOS) >= MOST_UPOS * sum(tags.values()):
-            problems += _placed(unmatched(UPOS, {place: examples}, tags_of), "beside the 17 universal ones of the file")
-    return problems
-
-
-def _placed(problems: Sequence[str], told: str) -> list[str]:
-    """Lines of `unmatched` with the number of the first line that has the name."""
-    lines = []
-    for problem in problems:
-        path, _, rest = problem.strip().partition(": '")
-        name = rest.partition("' (")[0]
-        line = _line_with(Path(path), name)
-        lines.append(f"{path}:{line}: {rest.replace(name + chr(39), repr(name) + ' ' + told, 1)}")
-    return lines
-
-
-def _line_with(path: Path, name: str) -> int:
-    """The first line of which a cell is the name, or a tag of that type; 1 where none is (numbers, other forms)."""
-    for number, line in enumerate(all_lines(path) if path.is_file() else (), 1):
-        cells = regex.split(r"[\t ,;|]", line)
-        if not line.startswith("#") and any(cell == name or cell[1:] == f"-{name}" for cell in cells):
-            return number
-    return 1
-
-
-def _check_retrieval(files: Sequence[Path]) -> Checked:
-    counts = []
+def _check_retrieval(files: Sequence[Path], lenient: bool) -> Checked:
+    counts: list[FileCounts] = []
     unreadable = False
     try:
         faults = Faults(files[0], lenient=True)
@@ -269,6 +200,9 @@ def _check_retrieval(files: Sequence[Path]) -> Checked:
                     faults=faults.lines() if at == 0 else (),
                 )
             )  # fmt: skip
+        if lenient and (many := faults.too_many(counts[0].examples)):
+            counts[0] = replace(counts[0], faults=[f"{files[0]}: {many}", *counts[0].faults])
+            unreadable = True
     except XrealignError as error:
         unreadable = True
         counts = [FileCounts(str(files[0]), faults=str(error).split("\n"))]
@@ -375,13 +309,16 @@ def _table(checked: Checked, total: FileCounts) -> str:
             block.add_column(Path(counts.file).name, justify="right")
         if not few:
             block.add_column("files", justify="right")
-        for name, count in names.items():
+        if len(names) > MOST_ROWS:
+            block.caption = f"and {len(names) - MOST_ROWS:,} more; --format csv tells all"
+            block.caption_justify = "left"
+        for name, count in list(names.items())[:MOST_ROWS]:
             having = sum(name in getattr(counts, what) for counts in checked.files)
             cells_of = [f"{getattr(c, what).get(name, 0):,}" for c in few] or [f"{having}"]
             block.add_row(name, f"{count:,}", *cells_of)
         blocks.append(block)
     out = io.StringIO()
-    console = Console(file=out, width=160, no_color=True)
+    console = Console(file=out, width=160, no_color=True, markup=False, emoji=False, highlight=False)
     for block in blocks:
         console.print(block)
         console.print()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from xrealign.errors import DataError
+from xrealign.textio import too_many_skipped
 
 MOST_TOLD = 20
 
@@ -42,6 +43,11 @@ class Faults:
         told = [str(DataError(message, self.path, line)) for line, message in self.told]
         rest = self.count - len(told)
         return [*told, *([f"{self.path}: and {rest} more faults"] if rest else [])]
+
+    def too_many(self, kept: int) -> str | None:
+        """Why leniency ends here, or None: with ``kept`` good examples too many are left out."""
+        lost = self.left_out.total()
+        return too_many_skipped(lost, lost + kept) if self.lenient else None
 
     def settle(self) -> None:
         """Raises what was noted, unless lenient.

@@ -8,11 +8,14 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import regex
 
 from xrealign.errors import DataError, did_you_mean
+from xrealign.tasks.faults import MOST_TOLD
+from xrealign.tasks.readers_text import shown, some
 from xrealign.tasks.task import AnyExample, Example, PairExample, TaggedExample, labels_of, tags_of
 
 SPANS = ("ner", "slots")
@@ -72,11 +75,27 @@ def without(examples: Sequence[Any], drop: Iterable[str], kind: str) -> tuple[tu
     return tuple(kept), gone
 
 
-def unmatched(known: Iterable[str], splits: Mapping[str, Sequence[AnyExample]], names_of: NamesOf) -> list[str]:
-    """A line for each file and name that ``known`` does not hold: how often, where first, the nearest name."""
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """A name that is not known: in which split, how often, the group of the first example, what it may mean."""
+
+    place: str
+    name: str
+    count: int
+    first: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{shown(self.name)} ({self.count} times, first at {self.first}){self.hint}"
+
+
+def find_unmatched(
+    known: Iterable[str], splits: Mapping[str, Sequence[AnyExample]], names_of: NamesOf
+) -> dict[str, tuple[list[Unmatched], int]]:
+    """Names of each split that ``known`` does not hold: `MOST_TOLD` of them, in order, and how many there are."""
     names = sorted(known)
     held = set(names)
-    problems = []
+    found = {}
     for place, split in splits.items():
         counts: Counter[str] = Counter()
         first: dict[str, str] = {}
@@ -85,11 +104,22 @@ def unmatched(known: Iterable[str], splits: Mapping[str, Sequence[AnyExample]], 
                 if name not in held:
                     counts[name] += 1
                     first.setdefault(name, example.group)
-        problems += [
-            f"  {place}: {name!r} ({counts[name]} times, first at {first[name]}){nearest_name(name, names)}"
-            for name in sorted(counts)
-        ]
-    return problems
+        told = sorted(counts)[:MOST_TOLD]
+        if counts:
+            found[place] = (
+                [Unmatched(place, name, counts[name], first[name], nearest_name(name, names)) for name in told],
+                len(counts),
+            )
+    return found
+
+
+def unmatched(known: Iterable[str], splits: Mapping[str, Sequence[AnyExample]], names_of: NamesOf) -> list[str]:
+    """A line for each file and name that ``known`` does not hold: how often, where first, the nearest name."""
+    lines = []
+    for place, (names, count) in find_unmatched(known, splits, names_of).items():
+        lines += [f"  {place}: {name}" for name in names]
+        lines += [f"  {place}: and {count - len(names)} more"] if count > len(names) else []
+    return lines
 
 
 def nearest_name(name: str, known: Sequence[str]) -> str:
@@ -113,7 +143,7 @@ def refuse_numbers(labels: Iterable[str], given: Mapping[str, str], task: str) -
     unnamed = sorted({name for name in labels if name.isdecimal()} - set(given) - set(given.values()))
     if unnamed:
         raise DataError(
-            f"task {task}: the labels {', '.join(unnamed)} are numbers, which may mean something else in the next "
+            f"task {task}: the labels {some(unnamed)} are numbers, which may mean something else in the next "
             f'file; name them: labels = {{"{unnamed[0]}" = "…"}} (or "{unnamed[0]}" = "{unnamed[0]}" to keep it)'
         )
 

@@ -14,6 +14,7 @@ from xrealign.language import Language
 from xrealign.tasks.faults import Faults
 from xrealign.tasks.label_names import OUTSIDE, SPANS, names_in, refuse_numbers, rename, types_of, unmatched, without
 from xrealign.tasks.read import read_examples
+from xrealign.tasks.readers_text import some
 from xrealign.tasks.spec import TaskSpec
 from xrealign.tasks.task import (
     AnyExample,
@@ -131,6 +132,8 @@ def _read(spec: TaskSpec, path: Path, place: str, language: Language, notes: Cou
         spec, path, "dev" if place == "dev" else "train" if place == "train" else "test", language, faults
     )
     faults.settle()
+    if told := faults.too_many(len(examples)):
+        raise DataError("\n".join([told, *faults.lines()[:3]]), path)
     for reason, count in faults.left_out.items():
         notes[f"{place}: {reason}"] += count
     if not examples:
@@ -172,7 +175,9 @@ def _refuse_idle_names(spec: TaskSpec, splits: Sequence[Split]) -> None:
     held = {n for of in names_in(spec.kind).values() for split in splits for e in split for n in of(e)}
     for what, names in (("merge", set(spec.merge)), ("drop", set(spec.drop) - set(spec.merge.values()))):
         for name in sorted(names - held):
-            raise DataError(f"task {spec.name}: {what} names {name!r}, which no file has; there are {sorted(held)}")
+            raise DataError(
+                f"task {spec.name}: {what} names {name!r}, which no file has; there are {some(sorted(held))}"
+            )
 
 
 def _tags(kind: str, train: Split) -> tuple[str, ...]:

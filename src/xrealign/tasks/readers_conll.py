@@ -15,7 +15,7 @@ import regex
 from xrealign.errors import DataError, did_you_mean
 from xrealign.tasks.faults import Faults
 from xrealign.tasks.readers_spans import NO_NAMES, RawSentence, to_bio
-from xrealign.tasks.readers_text import all_lines, shown
+from xrealign.tasks.readers_text import all_lines, column_number, odd_name, shown, some
 from xrealign.tasks.task import TaggedExample
 
 NO_COLUMNS: Mapping[str, str] = {}
@@ -74,6 +74,9 @@ def raw_conll(
     _refuse_one_column(path, blocks, width)
     header = _header(blocks[0][0][1], columns)
     if header:
+        if len(header) != width:
+            told = f"the header has {len(header)} columns, the lines below it {width}"
+            raise DataError(told, path, blocks[0][0][0])
         faults.remarks["header"] = " ".join(header)
         blocks[0] = blocks[0][1:]
         if not blocks[0]:
@@ -84,16 +87,23 @@ def raw_conll(
     if strip:
         faults.remarks["prefix"] = strip
     label_at = _number(path, columns["label"], width, header) if "label" in columns else None
+    hidden = {tag: told for tag in {row[tag_at] for row in rows} if tag and (told := odd_name(tag))}
     sentences = []
     for block, known in zip(blocks, comments, strict=True):
         before = faults.count
         for line, cells in block:
             _check(line, cells, width, word_at, tag_at, mark, strip, faults)
+            if hidden and len(cells) == width and cells[tag_at] in hidden:
+                faults.add(f"tag {shown(cells[tag_at])} {hidden[cells[tag_at]]}", line)
         if faults.count > before:
             faults.left_out["sentence with a fault"] += 1
             continue
         words = tuple(cells[word_at].removeprefix(strip) for _, cells in block)
         label = known.get("intent", "") if label_at is None else block[0][1][label_at]
+        if label and (told := odd_name(label)):
+            faults.add(f"the sentence's label {shown(label)} {told}", block[0][0])
+            faults.left_out["sentence with a fault"] += 1
+            continue
         group = known.get("sent_id") or known.get("id") or f"line {block[0][0]}"
         sentences.append(RawSentence(words, tuple(c[tag_at] for _, c in block), [n for n, _ in block], group, label))
     return sentences
@@ -140,20 +150,21 @@ def _refuse_one_column(path: str | Path, blocks: Sequence[Sequence[Row]], width:
 def _header(cells: Sequence[str], columns: Mapping[str, str]) -> list[str]:
     """The first row, if it names the columns."""
     folded = [cell.casefold() for cell in cells]
-    named = any(not column.isdecimal() for column in columns.values())
+    named = any(column_number(column) is None for column in columns.values())
     usual = any(name in folded for name in WORD_NAMES) and any(name in folded for name in TAG_NAMES)
     return list(cells) if named or usual else []
 
 
 def _number(path: str | Path, column: str, width: int, header: Sequence[str]) -> int:
     """Position of a column given by number or by the header's name."""
-    if column.isdecimal():
-        if not 1 <= int(column) <= width:
+    number = column_number(column)
+    if number is not None:
+        if not 1 <= number <= width:
             raise DataError(f"no column {column}: the file has {width}", path)
-        return int(column) - 1
+        return number - 1
     if column not in header:
         hint = did_you_mean(column, header)
-        raise DataError(f"no column {column!r}; the first line has: {', '.join(header)}{hint}", path, 1)
+        raise DataError(f"no column {shown(column)}; the first line has: {some(header)}{hint}", path, 1)
     return list(header).index(column)
 
 
@@ -183,7 +194,7 @@ def _find_columns(
     if len(others) > 1:
         raise DataError(
             f"{width} columns: say which holds the tags with columns = {{tags = \"2\"}} (--column tags=2), from 1 to "
-            f"{width}; the first line is {' | '.join(rows[0])}", path,
+            f"{width}; the first line is {shown(' | '.join(rows[0]), 200)}", path,
         )  # fmt: skip
     held, given = (len({row[at] for row in rows}) for at in (words, others[0]))
     if given > held:

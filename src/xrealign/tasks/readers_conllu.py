@@ -14,12 +14,13 @@ from xrealign.errors import DataError, did_you_mean
 from xrealign.tasks.conllu_layout import find_layout
 from xrealign.tasks.faults import Faults
 from xrealign.tasks.readers_spans import NO_NAMES, RawSentence, to_bio
-from xrealign.tasks.readers_text import shown, whole_text
+from xrealign.tasks.readers_text import odd_name, shown, whole_text
 from xrealign.tasks.task import TaggedExample
 
 COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 _ALWAYS = frozenset({"form", "upos", "xpos", "deprel"})  # "_" there is a word that nobody tagged
-_ID = re.compile(r"(0|[1-9][0-9]*)([-.])([1-9][0-9]*)")
+_ID = re.compile(r"(0|[1-9][0-9]{0,8})([-.])([1-9][0-9]{0,8})")  # no sentence has more words, and int has its limits
+_WHOLE = re.compile(r"[0-9]{1,9}")
 _HINT = "; is an empty line between sentences missing?"
 
 
@@ -68,9 +69,10 @@ def raw_conllu(path: str | Path, column: str, faults: Faults) -> Iterator[RawSen
         text += b"\n"
     layout = find_layout(text, number, must, _end_of_range)
     starts, ends, words, tags, lines = layout.starts, layout.ends, layout.words, layout.tags, layout.word_lines
+    hidden = {tag for tag in set(tags) if tag and odd_name(tag)}
     begin = stop = found = 0
     for at, (first, last, stop, plain) in enumerate(layout.sentences):
-        if plain and key is None:
+        if plain and key is None and not (hidden and hidden.intersection(tags[begin:stop])):
             if begin < stop:  # else there are only comments
                 group = _group(layout.comments.get(at, ())) or f"line {lines[begin]}"
                 found += 1
@@ -109,7 +111,7 @@ def _careful(
             faults.add(_wrong_count(row, len(cells)), line)
             continue
         if cells[0] != expected:
-            if not (cells[0].isdecimal() and cells[0].isascii()):
+            if not _WHOLE.fullmatch(cells[0]):
                 range_end = _range_or_node(cells[0], len(words), range_end, faults, line)
                 continue
             hint = _HINT if cells[0] == "1" else ""
@@ -119,6 +121,10 @@ def _careful(
             faults.add("FORM is empty", line)
         elif not tag or (must and tag == "_"):
             faults.add(f"column {COLUMNS[number].upper()} of the word {shown(cells[1])} is {shown(tag)}: no tag", line)
+        elif told := odd_name(tag):
+            faults.add(
+                f"column {COLUMNS[number].upper()} of the word {shown(cells[1])} is {shown(tag)}: it {told}", line
+            )
         words.append(cells[1])
         tags.append(tag)
         at.append(line)

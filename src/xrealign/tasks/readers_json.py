@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from xrealign.errors import DataError, did_you_mean
 from xrealign.tasks.faults import Faults
 from xrealign.tasks.readers_spans import RawSentence
 from xrealign.tasks.readers_table import USUAL
-from xrealign.tasks.readers_text import all_lines, shown, whole_text
+from xrealign.tasks.readers_text import all_lines, odd_name, shown, some, whole_text
+from xrealign.tasks.strict_json import half_character, line_of, parse_json, told_of
 from xrealign.tasks.task import Example, Kind, PairExample, QuestionExample
 from xrealign.textio import nfc
 
@@ -77,10 +77,13 @@ def read_squad(path: str | Path, faults: Faults | None = None) -> tuple[Question
     are those in the NFC text. A paragraph's group is ``article N, paragraph M``.
 
     Raises:
-        DataError: the file cannot be read or is no such JSON; faults with their path in it (``data[3].paragraphs[0]``).
+        DataError: the file cannot be read or is no such JSON; faults with their line and their path in the JSON
+            (``data[3].paragraphs[0]``).
     """
     found = faults or Faults(Path(path))
-    content = _load(Path(path))
+    # Not NFC yet: answer_start counts the characters of the file.
+    text = whole_text(path, normal=False)
+    content = _load(Path(path), text)
     examples: list[QuestionExample] = []
     ids: set[str] = set()
     articles = _list(content, "data", "", found) if isinstance(content, dict) else None
@@ -102,6 +105,7 @@ def read_squad(path: str | Path, faults: Faults | None = None) -> tuple[Question
                     found.left_out["question with a fault"] += 1
     if not examples and not found.count:
         raise DataError("no questions in this file", path)
+    found.told[:] = [(line_of(text, told.partition(": ")[0]), told) for _, told in found.told]
     found.settle()
     return tuple(examples)
 
@@ -158,13 +162,11 @@ def _question(qa: Any, context: str | None, place: str, group: str, faults: Faul
     return QuestionExample(nfc(identifier), nfc(question), nfc(context), answers, group)
 
 
-def _load(path: Path) -> Any:
-    try:  # not NFC yet: answer_start counts the characters of the file
-        return json.loads(whole_text(path, normal=False))
-    except json.JSONDecodeError as error:
-        raise DataError(f"no JSON: {error.msg} in column {error.colno}", path, error.lineno) from None
-    except RecursionError:
-        raise DataError("JSON nested too deeply", path) from None
+def _load(path: Path, text: str) -> Any:
+    try:
+        return parse_json(text)
+    except ValueError as error:
+        raise DataError(f"no JSON: {told_of(error)}", path, getattr(error, "lineno", 1)) from None
 
 
 def _list(content: Any, key: str, place: str, faults: Faults) -> list[Any] | None:
@@ -177,11 +179,14 @@ def _list(content: Any, key: str, place: str, faults: Faults) -> list[Any] | Non
 
 def _text(content: Any, key: str, place: str, faults: Faults) -> str | None:
     value = content.get(key) if isinstance(content, dict) else None
-    if isinstance(value, int) and key == "id":
+    if isinstance(value, int) and not isinstance(value, bool) and key == "id":
         return str(value)
-    if isinstance(value, str) and value.strip():
+    if not isinstance(value, str) or not value.strip():
+        faults.add(f"{place}.{key}: expected text, got {shown(repr(value))}")
+    elif told := half_character(value):
+        faults.add(f"{place}.{key}: the text {told}")
+    else:
         return value
-    faults.add(f"{place}.{key}: expected text, got {shown(repr(value))}")
     return None
 
 
@@ -191,10 +196,9 @@ def _objects(path: Path, faults: Faults) -> Iterator[tuple[int, Mapping[str, Any
             faults.add("an empty line, expected a JSON object", line)
             continue
         try:
-            record = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
-            told = f"{error.msg} in column {error.colno}" if isinstance(error, json.JSONDecodeError) else "too deep"
-            faults.add(f"no JSON: {told}: {shown(text)}", line)
+            record = parse_json(text)
+        except ValueError as error:
+            faults.add(f"no JSON: {told_of(error)}: {shown(text)}", line)
             continue
         if isinstance(record, dict):
             yield line, record
@@ -211,10 +215,9 @@ def _keys(
         usual = (columns[name],) if name in columns else JSON_NAMES.get(name, (name,))
         hits = [key for key in usual if key in record]
         if not hits:
-            there = ", ".join(map(str, record))
             raise DataError(
-                f"no key {usual[0]!r} for {name}{did_you_mean(usual[0], record)}; there are {there}. Say which it is "
-                f'with columns = {{{name} = "…"}} (--column {name}=…)',
+                f"no key {usual[0]!r} for {name}{did_you_mean(usual[0], record)}; there are {some(record)}. Say which "
+                f'it is with columns = {{{name} = "…"}} (--column {name}=…)',
                 faults.path,
                 line,
             )
@@ -238,6 +241,10 @@ def _example(
             if not isinstance(value, str) or not value.strip():
                 faults.add(f"{keys[name]} ({name}): expected text, got {shown(repr(value))}", line)
                 return None
+            odd = half_character(value) or (odd_name(value.strip()) if name == "label" else None)
+            if odd:
+                faults.add(f"{keys[name]} ({name}): {shown(value)} {odd}", line)
+                return None
             texts[name] = value if name == "context" else nfc(value.strip())
     if kind == "class":
         return Example(texts["text"], texts["label"], group)
@@ -249,14 +256,25 @@ def _example(
             return None
         places = answers_in(texts["context"], answers, keys["answers"], line, faults)
         identifier = str(record.get("id", group))
+        if odd := half_character(identifier):
+            faults.add(f"id: {shown(identifier)} {odd}", line)
+            return None
         return QuestionExample(identifier, texts["question"], nfc(texts["context"]), places, group)
     rows = {}
     for name in ("words", "tags"):
         value = values[name]
         cells = value.split() if isinstance(value, str) else value
-        if not isinstance(cells, list) or not cells or not all(isinstance(c, (str, int)) and str(c) for c in cells):
+        if (
+            not isinstance(cells, list)
+            or not cells
+            or not all(isinstance(c, (str, int)) and str(c).strip() for c in cells)
+        ):
             faults.add(f"{keys[name]} ({name}): expected a list of texts, got {shown(repr(value))}", line)
             return None
+        for cell in map(str, cells):
+            if odd := half_character(cell) or (odd_name(cell) if name == "tags" else None):
+                faults.add(f"{keys[name]} ({name}): {shown(cell)} {odd}", line)
+                return None
         rows[name] = tuple(nfc(str(cell)) for cell in cells)
     words, tags = rows["words"], rows["tags"]
     if len(words) != len(tags):

@@ -63,9 +63,9 @@ def to_bio(
     Raises:
         ConfigError: an unknown scheme.
     """
-    scheme = _NAMES.get(scheme.upper(), scheme.upper()) if scheme else None
+    given, scheme = scheme, _NAMES.get(scheme.upper(), scheme.upper()) if scheme else None
     if scheme is not None and scheme not in SCHEMES:
-        raise ConfigError(f"scheme {scheme!r}, expected one of {', '.join(SCHEMES)}{did_you_mean(scheme, SCHEMES)}")
+        raise ConfigError(f"scheme {given!r}, expected one of {', '.join(SCHEMES)}{did_you_mean(scheme, SCHEMES)}")
     tags = Counter(tag for sentence in sentences for tag in sentence.tags)
     types = {key: value for key, value in names.items() if key not in tags}
     marks = {tag: mark for tag in tags if (mark := _mark(names.get(tag, tag))) is not None}

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from xrealign.errors import DataError, did_you_mean
+from xrealign.errors import DataError, LanguageError, did_you_mean
 from xrealign.language import Language, parse_language
-from xrealign.tasks.faults import Faults
-from xrealign.tasks.readers_text import all_lines, shown
+from xrealign.tasks.faults import MOST_TOLD, Faults
+from xrealign.tasks.readers_text import all_lines, column_number, odd_name, shown, some
 
 # Names that published tables give a field; the first one in a header is taken, `columns` goes before.
 USUAL: Mapping[str, tuple[str, ...]] = {
@@ -47,7 +47,6 @@ def read_fields(
 
     Raises:
         DataError: the file cannot be read, or a column is not there.
-        LanguageError: a cell of the language column is no language.
     """
     rows = _rows(path, separator, faults)
     if not rows:
@@ -57,6 +56,7 @@ def read_fields(
     header = _is_header(first, wanted, columns)
     places = _places(path, line, first if header else None, len(first), fields, wanted, columns, faults)
     width = len(first) if header or columns else len(wanted)
+    unknown = 0
     for line, cells in rows[header:]:
         if len(cells) != width:
             told = (
@@ -69,11 +69,26 @@ def read_fields(
             empty = next(name for name in wanted if not cells[places[name]].strip())
             expected = "" if header or columns else f"; expected {_shape(wanted, separator)}, all not empty"
             faults.add(f"column {places[empty] + 1} ({empty}) is empty{expected}", line)
+        elif "label" in wanted and (told := odd_name(cells[places["label"]].strip())):
+            faults.add(f"label {shown(cells[places['label']].strip())} {told}", line)
         else:
-            if language is None or "language" not in places or parse_language(cells[places["language"]]) == language:
-                yield line, {name: cells[place].strip() for name, place in places.items()}
-            continue
+            try:
+                wanted_row = language is None or "language" not in places or _language(cells, places) == language
+            except LanguageError as error:
+                faults.add(f"column {places['language'] + 1} (language): {error}", line)
+                unknown += 1
+                if unknown > MOST_TOLD:  # each takes a search for the nearest one
+                    told = f"{unknown} cells of column {places['language'] + 1} are no languages: is it another column?"
+                    raise DataError(told, path, line) from None
+            else:
+                if wanted_row:
+                    yield line, {name: cells[place].strip() for name, place in places.items()}
+                continue
         faults.left_out["row with a fault"] += 1
+
+
+def _language(cells: Sequence[str], places: Mapping[str, int]) -> Language:
+    return parse_language(cells[places["language"]])
 
 
 def _shape(wanted: Sequence[str], separator: str) -> str:
@@ -82,7 +97,7 @@ def _shape(wanted: Sequence[str], separator: str) -> str:
 
 def _is_header(cells: list[str], wanted: Sequence[str], columns: Mapping[str, str]) -> bool:
     """A first row is a header if it holds a column that was named, or the usual names of all fields."""
-    named = [column for column in columns.values() if not column.isdecimal()]
+    named = [column for column in columns.values() if column_number(column) is None]
     if named:
         return True
     if columns:
@@ -101,24 +116,28 @@ def _places(
     folded = [name.casefold() for name in names]
     for field in fields:
         chosen = columns.get(field)
-        if chosen is not None and chosen.isdecimal() and chosen not in names:
-            if not 1 <= int(chosen) <= width:
+        number = None if chosen is None or chosen in names else column_number(chosen)
+        if number is not None:
+            if not 1 <= number <= width:
                 raise DataError(f"no column {chosen} for {field}: the table has {width}", path, line)
-            places[field] = int(chosen) - 1
+            places[field] = number - 1
         elif header is None:
             places[field] = list(wanted).index(field)
+            if columns and places[field] >= width:
+                told = f'the table has {width}; say which holds {field} with columns = {{{field} = "1"}}'
+                raise DataError(f"no column {places[field] + 1} for {field}: {told}", path, line)
         else:
             usual = (chosen,) if chosen is not None else USUAL.get(field, (field,))
             hits = [folded.index(name.casefold()) for name in usual if name.casefold() in folded]
             if not hits:
                 hint = did_you_mean(usual[0], names)
                 raise DataError(
-                    f"no column {usual[0]!r} for {field}{hint}; the header has: {', '.join(names)}. Say which "
+                    f"no column {shown(usual[0])} for {field}{hint}; the header has: {some(names)}. Say which "
                     f"it is with columns = {{{field} = \"…\"}} (--column {field}=…)", path, line,
                 )  # fmt: skip
             places[field] = hits[0]
             if folded.count(folded[hits[0]]) > 1:
-                raise DataError(f"the header has the column {names[hits[0]]!r} twice", path, line)
+                raise DataError(f"the header has the column {shown(names[hits[0]])} twice", path, line)
             if names[hits[0]].casefold() != field:
                 faults.remarks[field] = names[hits[0]]
     return places
@@ -139,7 +158,8 @@ def _rows(path: Path, separator: str, faults: Faults) -> list[tuple[int, list[st
             rows.append((start, cells or [""]))
             start = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"quotes do not pair as in CSV ({error})", path, start) from None
+        hint = "; is a quote not closed?" if "limit" in str(error) else ""
+        raise DataError(f"quotes do not pair as in CSV ({error}){hint}", path, start) from None
     return rows
 
 
