@@ -86,8 +86,9 @@ class LanguageRow:
 
     @property
     def below_majority(self) -> bool:
-        """The realigned encoder does worse than always answering the most frequent label."""
-        return self.majority is not None and self.scores.values.get(REALIGNED, math.inf) < self.majority
+        """The realigned encoder, else the baseline, does worse than always answering the most frequent label."""
+        found = self.scores.values
+        return self.majority is not None and found.get(REALIGNED, found.get(BASELINE, math.inf)) < self.majority
 
     @property
     def flags(self) -> tuple[str, ...]:

@@ -49,11 +49,14 @@ def sweep_command(
     Every cell is checked before anything runs. What cells share is made once; a cell that fails does not stop the
     others. Scores of all cells and a summary over seeds are written to `runs/NAME.sweep/`.
     """
+    from xrealign.requirements import check_extra
     from xrealign.store import owned
     from xrealign.sweep.grid import read_sweep
     from xrealign.sweep.local import default_jobs
     from xrealign.sweep.stages import estimate, make_graph
 
+    if executor == "ray":
+        check_extra("ray", "--executor ray")
     grid = read_sweep(file, set_ or [])
     graph = make_graph(grid)
     jobs = jobs or default_jobs()

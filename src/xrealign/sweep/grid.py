@@ -16,6 +16,7 @@ from xrealign.config import Config, apply_overrides, checked_config, line_of, re
 from xrealign.errors import ConfigError, did_you_mean
 
 SEED = "seed"
+TAKEN = ("cell", "state", "subset", "error", "task", "metric", "group", "languages", "seeds")  # columns of the tables
 LONGEST = 64  # letters in a run's name
 
 
@@ -106,7 +107,7 @@ def _named_axes(table: Mapping[str, Any], at: Any, problems: list[str]) -> dict[
         problems += [f"{place}: unknown key {key!r}; expected name, set and axis" for key in unknown]
         if not (isinstance(name, str) and name.strip() and isinstance(axis, str) and re.fullmatch(r"[\w -]+", axis)):
             problems.append(f"{place}: name and axis must be words, got name = {name!r}, axis = {axis!r}")
-        elif axis in ("exclude", *_known_keys()):
+        elif axis in ("exclude", *TAKEN, *_known_keys()):
             problems.append(f"{place}: axis = {axis!r} has a meaning already; choose another name")
         elif not isinstance(settings, dict):
             problems.append(f'{place}: set = {settings!r}: expected a table, such as {{ "realign.freeze" = "front" }}')

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from xrealign.plan import Plan
 from xrealign.report.context import BASELINE, CONTROLS, REALIGNED, SOURCE_GROUP, ReportContext
 from xrealign.report.measures import Measure, measure_summaries
 from xrealign.report.stats import Items, Resampled, difference_interval, mean_std, paired_bootstrap, stack_seeds
@@ -54,6 +56,8 @@ class Variant:
         summaries: one for each task and metric.
         rows: (task, metric) → all target languages, then the groups.
         measures: retrieval before and after.
+        below: languages whose score is below that of always answering the most frequent label, with the number of
+            seeds that are.
     """
 
     labels: Mapping[str, str]
@@ -62,6 +66,7 @@ class Variant:
     summaries: tuple[Summary, ...]
     rows: Mapping[tuple[str, str], tuple[Row, ...]]
     measures: tuple[Measure, ...]
+    below: Mapping[str, int] = field(default_factory=dict)
 
 
 def cell_scores(sweep: Sweep, graph: Graph, finished: Sequence[str]) -> dict[str, tuple[list[Score], Items]]:
@@ -104,8 +109,16 @@ def variants(sweep: Sweep, graph: Graph, found: Mapping[str, tuple[list[Score], 
             summaries.append(summary)
             rows[task, metric] = _rows(summary, single, intervals if metric == main else {})
         measures = tuple(measure_summaries(scores, groups, context))
-        made.append(Variant(labels, tuple(by_seed), len(members) - len(done), tuple(summaries), rows, measures))
+        below = _below([graph.plans[cell.name] for cell in done])
+        made.append(Variant(labels, tuple(by_seed), len(members) - len(done), tuple(summaries), rows, measures, below))
     return made
+
+
+def _below(plans: Sequence[Plan]) -> dict[str, int]:
+    """By language, in how many runs the realigned model, else the baseline, is below the most frequent label."""
+    judged = [plan.folder(f"evaluate {REALIGNED if REALIGNED in plan.methods else BASELINE}") for plan in plans]
+    found = Counter(tag for folder in judged for tag in read_manifest(folder)["facts"]["below_majority"])
+    return dict(sorted(found.items(), key=lambda one: (-one[1], one[0])))
 
 
 def _groups(plans: Sequence[Any], source: str) -> Mapping[str, Sequence[str]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from xrealign.report.context import BASELINE, CONTROLS, REALIGNED, metric_name, ordered_methods
+from xrealign.report.context import BASELINE, CONTROLS, REALIGNED, SOURCE_GROUP, metric_name, ordered_methods
 from xrealign.report.format import counted, markdown, percent, points
 from xrealign.report.stats import RESAMPLES
-from xrealign.report.summary import Difference
+from xrealign.report.summary import Difference, GroupRow
 from xrealign.report.tables import Cell, Column, Table, measure_title, spread_text, to_markdown
 from xrealign.report.verdict import HONEST, judge
 from xrealign.sweep.grid import SEED, Sweep
@@ -40,46 +40,64 @@ def _methods(found: Sequence[Variant]) -> tuple[str, ...]:
 
 
 def summary_table(sweep: Sweep, found: Sequence[Variant], task: str, metric: str) -> Table:
-    """For people: each variant over all target languages, mean ± standard deviation over seeds."""
+    """For people: each variant that has the task over all target languages, mean ± standard deviation over seeds.
+
+    Beside them the score in the source language, and where there is realignment, what it changed.
+    """
     methods = _methods(found)
-    columns = (
+    with_task = [v for v in found if not v.rows or any(of == task for of, _ in v.rows)]
+    rows_of = [_main_row(v, task, metric) for v in found if (task, metric) in v.rows]
+    realigned = any(REALIGNED in row.scores.values for row in rows_of)
+    at_source = [method for method in (BASELINE, REALIGNED) if method in methods]
+    columns = [
         *(Column(axis, axis) for axis in sweep.axes if axis != SEED),
         Column("seeds", "seeds"),
+        *(Column(f"source_{method}", f"source language, {method}") for method in at_source),
         *(Column(method, method) for method in methods),
-        Column("change", "realigned − baseline", "change"),
-        Column("seeds_change", "over seeds"),
-        *(Column(f"change_{control}", f"realigned − {control}", "change") for control in CONTROLS),
-        Column("seeds_best", "best control, over seeds"),
-        Column("verdict", "verdict"),
-    )
+    ]
+    if realigned:
+        columns += [
+            Column("change", "realigned − baseline", "change"),
+            Column("seeds_change", "over seeds"),
+            *(Column(f"change_{control}", f"realigned − {control}", "change") for control in CONTROLS),
+            Column("seeds_best", "best control, over seeds"),
+            Column("verdict", "verdict"),
+        ]
     rows: list[tuple[Cell, ...]] = []
-    for variant in found:
+    for variant in with_task:
         seeds = str(len(variant.seeds)) + (f" of {len(variant.seeds) + variant.unfinished}" * bool(variant.unfinished))
         group = variant.rows.get((task, metric), ())
         if not group:
             rows.append((*variant.labels.values(), seeds, *[None] * (len(columns) - len(variant.labels) - 1)))
             continue
-        row = group[0]
-        scores = row.group.scores
-        changes = [scores.differences.get(reference) for reference in (BASELINE, *CONTROLS)]
-        best = scores.best_control
-        rows.append(
-            (
-                *variant.labels.values(),
-                seeds,
-                *(spread_text(scores, method) for method in methods),
-                changes[0],
-                paired_text(row.paired.get(BASELINE)),
-                *changes[1:],
-                paired_text(row.paired.get(best) if best else None),
-                judge(row.group) if REALIGNED in scores.values else None,
-            )
-        )
-    languages = max(
-        (len(v.rows[task, metric][0].group.languages) for v in found if (task, metric) in v.rows), default=0
-    )
+        scores = group[0].group.scores
+        source = next((row.group.scores for row in group if row.group.name == SOURCE_GROUP), None)
+        cells: list[Cell] = [*variant.labels.values(), seeds]
+        cells += [spread_text(source, method) if source is not None else None for method in at_source]
+        cells += [spread_text(scores, method) for method in methods]
+        cells += _changes(group[0]) if realigned else []
+        rows.append(tuple(cells))
+    languages = max((len(row.languages) for row in rows_of), default=0)
     title = f"{task}: {metric_name(metric)} over {counted(languages, 'target language')}"
-    return Table(title, columns, tuple(rows))
+    return Table(title, tuple(columns), tuple(rows))
+
+
+def _main_row(variant: Variant, task: str, metric: str) -> GroupRow:
+    """All target languages."""
+    return variant.rows[task, metric][0].group
+
+
+def _changes(row: Row) -> list[Cell]:
+    scores = row.group.scores
+    baseline, *controls = (scores.differences.get(reference) for reference in (BASELINE, *CONTROLS))
+    best = scores.best_control
+    return [
+        baseline,
+        paired_text(row.paired.get(BASELINE)),
+        *controls,
+        paired_text(row.paired.get(best) if best else None),
+        judge(row.group) if REALIGNED in scores.values else None,
+    ]
 
 
 def paired_text(paired: Paired | None) -> str | None:
@@ -150,6 +168,9 @@ def markdown_summary(sweep: Sweep, found: Sequence[Variant], failures: Mapping[s
         lines += [f"## {markdown(table.title)}\n", to_markdown(table)]
     for table in measure_tables(sweep, found):
         lines += [f"## {markdown(table.title)}\n", to_markdown(table)]
+    low = [f"- {markdown(' '.join(v.labels.values()))}: {_low_text(v)}" for v in found if v.below]
+    if low:
+        lines += ["## Below always answering the most frequent label\n", LOW + "\n", *low, ""]
     if failures:
         lines += [
             "## Failed cells\n",
@@ -158,6 +179,14 @@ def markdown_summary(sweep: Sweep, found: Sequence[Variant], failures: Mapping[s
         ]
     lines += ["## How to read this\n", HONEST + "\n", reading_note(found)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+LOW = "There a model has learned nothing of the language, or the test's labels do not mean what the training's do."
+
+
+def _low_text(variant: Variant) -> str:
+    told = [f"{tag} ({count} of {counted(len(variant.seeds), 'seed')})" for tag, count in variant.below.items()]
+    return ", ".join(told)
 
 
 def reading_note(found: Sequence[Variant]) -> str:
