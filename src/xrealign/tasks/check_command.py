@@ -47,7 +47,10 @@ def check_command(
         str | None, typer.Option(help="Between the columns of a CoNLL file, if no TAB or blank.")
     ] = None,
     scheme: Annotated[str | None, typer.Option(help="IOB1, IOB2, IOE1, IOE2 or BIOES; else it is found out.")] = None,
-    lenient: Annotated[bool, typer.Option("--lenient", help="Leave examples with faults out and count them.")] = False,
+    lenient: Annotated[
+        bool,
+        typer.Option("--lenient", help="Leave examples with faults out and count them: 100, or a tenth of a file."),
+    ] = False,
     form: Annotated[str, typer.Option("--format", help="table, json or csv.")] = "table",
 ) -> None:
     """Counts examples, words, labels and spans of each file and of all, and compares the labels.
