@@ -12,15 +12,16 @@ setup: $(STAMP)
 
 # Exact versions come from constraints.txt; the pinned torch is the CPU build where an index offers one. CI, and anyone
 # with XREALIGN_LOCKED=1, takes every file by its SHA-256 from the lock files (`make lock` writes them). CUDA's libraries
-# are in no lock: the last line but two brings them where torch is built for them, and nothing otherwise.
+# are in no lock: the line before -e brings them where torch is built for them, and nothing otherwise.
 LOCKED := $(filter-out 0 false,$(or $(XREALIGN_LOCKED),$(CI)))
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-$(STAMP): pyproject.toml constraints.txt requirements.lock requirements-build.lock
+$(STAMP): pyproject.toml constraints.txt $(wildcard requirements*.lock)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "xrealign needs Python 3.11 or newer")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 ifneq ($(LOCKED),)
 	$(PIP) install --require-hashes --no-deps -r requirements-build.lock
+	$(PIP) install --require-hashes --no-deps -r requirements-cpu.lock || echo "no CPU build of torch here: the index's own"
 	$(PIP) install --require-hashes --no-deps --no-build-isolation -r requirements.lock
 	$(PIP) install -c constraints.txt torch==2.13.0
 	$(PIP) install --no-deps --no-build-isolation -e .

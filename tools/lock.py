@@ -7,10 +7,9 @@ first file holds `.[dev]` for every platform and Python that xrealign runs on, t
 installs it first, so that nothing is fetched by name alone. Resolved by uv, which reads the package index that pip's
 own variables name; it is installed into a folder of its own and removed again.
 
-Of torch there are two kinds. The hashes of the index's files are written as of any package; the CPU build, a file of
-another name and content that set-up prefers where an index offers it, gets its hash from the file that pip finds here.
-Libraries of CUDA, which only the index's build of torch wants, are left out: gigabytes that a processor never reads.
-torch itself names the version of each of them.
+Of torch there are two kinds, and each has its hashes in a file of its own. The CPU build has a version of its own
+(`+cpu`), which not every index offers: its hash is that of the file that pip finds where this runs. Libraries of CUDA,
+which only the index's own build of torch wants, are in no lock: torch itself names the exact version of each.
 """
 
 from __future__ import annotations
@@ -43,19 +42,24 @@ def main() -> None:
         subprocess.run([*pip, "install", "--target", str(folder / "uv"), UV], check=True)
         everything = resolved(folder, ["pyproject.toml", "--extra", "dev"])
         building = resolved(folder, [str(folder / "build.in")])
-        subprocess.run([*pip, "download", "--no-deps", "-d", scratch, f"torch=={everything['torch'][0]}"], check=True)
-        (torch,) = folder.glob("torch-*.whl")
-        digest = hashlib.sha256(torch.read_bytes()).hexdigest()
-    if digest not in everything["torch"][1]:
-        everything["torch"][1] += f" \\\n    --hash=sha256:{digest}"
+        torch = everything["torch"][0]
+        subprocess.run([*pip, "download", "--no-deps", "-d", scratch, f"torch=={torch}"], check=True)
+        (file,) = folder.glob("torch-*.whl")
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
     write("requirements.lock", "Installed with --no-deps after requirements-build.lock; CUDA is not in it.", everything)
     write("requirements-build.lock", "What sources are built with.", building)
+    if "+cpu" in file.name:
+        block = f"torch=={torch}+cpu \\\n    --hash=sha256:{digest}"
+        write("requirements-cpu.lock", "The CPU build of torch, where an index offers it.", {"torch": [torch, block]})
+    else:
+        print(f"no index here offers the CPU build of torch {torch}: requirements-cpu.lock stays as it is")
 
 
 def resolved(folder: Path, what: list[str]) -> dict[str, list[str]]:
     """name → [version, its block of a requirements file], of all that ``what`` needs, for every platform."""
     command = [
-        str(folder / "uv" / "bin" / "uv"), "pip", "compile", "--quiet", *what, "--universal", "--python-version", "3.11",
+        str(folder / "uv" / "bin" / "uv"), "pip", "compile", "--quiet", *what, "--universal",
+        "--python-version", "3.11",
         "--generate-hashes", "--no-header", "--no-annotate", "--constraints", "constraints.txt",
     ]  # fmt: skip
     text = subprocess.run(

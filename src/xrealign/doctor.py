@@ -9,7 +9,10 @@ from importlib import metadata
 from pathlib import Path
 
 from xrealign._version import __version__
+from xrealign.errors import InstallationError
+from xrealign.licences import TOOLS
 from xrealign.paths import cache_folder, data_folder
+from xrealign.requirements import check_requirements, extra_requirements, extras, installed_version, requirements
 
 LIBRARIES = (
     "torch",
@@ -25,26 +28,55 @@ LIBRARIES = (
 
 
 def doctor() -> str:
-    """The report, a line a fact."""
-    import torch
-
-    from xrealign.train.loop import choose_precision
-
+    """The report, a line a fact. It comes whatever is installed beside xrealign, in whatever version."""
     lines = [
         f"xrealign      {__version__}",
         f"python        {platform.python_version()} on {platform.platform()}",
-        *(f"{name:<13} {metadata.version(name)}" for name in LIBRARIES),
-        f"processors    {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()}, "
-        f"torch threads {torch.get_num_threads()}, {torch.backends.cpu.get_cpu_capability()}",
+        *(f"{name:<13} {installed_version(name) or 'not installed'}" for name in LIBRARIES),
+        f"requirements  {_requirements()}",
+        f"extras        {_extras()}",
+        f"processors    {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()}"
+        f"{_torch_facts()}",
         f"memory        {_memory()}",
-        f"GPU           {_gpu()}",
-        f"bf16          {'yes' if choose_precision('auto') == 'bf16' else 'no: fp32 is used'}",
         f"starter       {_starter()}",
         f"cache         {cache_folder()} ({_free(cache_folder())})",
         f"runs          {Path('runs').resolve()} ({_free(Path('runs').resolve())})",
         f"data pack     {data_folder() or 'XREALIGN_DATA is not set; only some tests and benchmarks need it'}",
     ]
     return "\n".join(lines)
+
+
+def _requirements() -> str:
+    if not requirements():
+        return "unknown: xrealign itself is not installed, it runs from its sources"
+    try:
+        check_requirements()
+    except InstallationError as error:
+        return str(error)
+    return f"{len(requirements())} packages, all in versions that fit"
+
+
+def _extras() -> str:
+    """Which extras are whole, and which are not."""
+    names = [name for name in extras() if name not in TOOLS]
+    here = [name for name in names if all(installed_version(one.name) for one in extra_requirements(name))]
+    missing = [name for name in names if name not in here]
+    return f"{', '.join(here) or 'none'}; not installed: {', '.join(missing) or 'none'}"
+
+
+def _torch_facts() -> str:
+    """What torch sees of the machine, where it can be imported: the rest of the line, and two lines more."""
+    try:
+        import torch
+
+        from xrealign.train.loop import choose_precision
+    except ImportError as error:
+        return f"\nGPU           unknown: {error}"
+    return (
+        f", torch threads {torch.get_num_threads()}, {torch.backends.cpu.get_cpu_capability()}\n"
+        f"GPU           {_gpu()}\n"
+        f"bf16          {'yes' if choose_precision('auto') == 'bf16' else 'no: fp32 is used'}"
+    )
 
 
 def _memory() -> str:

@@ -49,6 +49,10 @@ def predict_command(
     Says how far predictions of languages left out are off, beside those of the plain mean. A language that has a score
     is predicted from the others.
     """
+    from xrealign.requirements import check_extra
+
+    if forest:
+        check_extra("forest", "--forest")
     from xrealign.language import parse_language, parse_languages
     from xrealign.report.filters import chosen_scores
     from xrealign.report.gains import features_of, gains, read_feature_table
