@@ -13,6 +13,7 @@ from xrealign.errors import ConfigError, DataError
 from xrealign.model.encoder import Encoder
 from xrealign.model.layers import find_blocks, hidden_state
 from xrealign.model.prompt import VECTORS
+from xrealign.model.words import TextBatch
 from xrealign.progress import say
 from xrealign.tasks.metrics import MAIN_METRIC, score
 from xrealign.tasks.statistics import task_statistics
@@ -21,6 +22,7 @@ from xrealign.train.heads import make_head, task_loss
 from xrealign.train.keeping import Keeping, after_step, check_keeping, points_of
 from xrealign.train.loop import Objective, Phase
 from xrealign.train.lora import LoraSettings
+from xrealign.train.micro import Pieces, Vectors, split_texts
 from xrealign.train.predict import PredictSettings, predict_inputs
 from xrealign.train.prompt_tuning import PromptSettings, start_prompt
 from xrealign.train.seeds import seed_torch
@@ -157,6 +159,8 @@ def finetune_side(
             loss_of(task.kind),
             learning | own,
             trainable_at=None if opens is None else (lambda step: opens(step) | own),
+            pieces=pieces_of(task.kind),
+            items=lambda step: list(dict.fromkeys(task.train[n].group for n in inputs.example[plan[step]].tolist())),
         )
         return Part((objective,), {"head": head})
 
@@ -190,6 +194,24 @@ def loss_of(kind: Kind) -> Callable[[nn.Module, TaskBatch], Tensor]:
         return task_loss(model["head"], kind, hidden, batch)  # type: ignore[index]
 
     return loss
+
+
+def pieces_of(kind: Kind) -> Pieces:
+    """The loss taken apart: the encoder's states of some texts, and the head with its loss over all of them."""
+
+    def encode(model: nn.Module, part: TextBatch) -> Tensor:
+        encoder: nn.Module = model["encoder"]  # type: ignore[index]
+        hidden = hidden_state(encoder, len(find_blocks(encoder)), part.inputs)
+        return hidden[part.inputs["attention_mask"].bool()]  # parts are padded to widths of their own
+
+    def compare(model: nn.Module, vectors: Vectors, batch: TaskBatch) -> Tensor:
+        assert isinstance(vectors, Tensor)
+        inside = batch.texts.inputs["attention_mask"].bool()
+        hidden = vectors.new_zeros(*inside.shape, vectors.shape[-1])
+        hidden[inside] = vectors
+        return task_loss(model["head"], kind, hidden, batch)  # type: ignore[index]
+
+    return Pieces(lambda batch, parts: split_texts(batch.texts, parts), encode, compare)
 
 
 def dev_scores(
