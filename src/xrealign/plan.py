@@ -107,9 +107,10 @@ def make_plan(config: Config, needs_task: bool = True) -> Plan:
         )
 
     align = add_align("align", config)
+    unset = () if config.task.separator else ("separator",)  # what was made before it was a key stays where it is
     task = add(
         "task",
-        {**shared, "task": _without(dump["task"], "train", "dev", "tests", "loader", "shots", "few_shot")},
+        {**shared, "task": _without(dump["task"], "train", "dev", "tests", "loader", "shots", "few_shot", *unset)},
         _task_digests(config) if needs_task else {},
         lambda out, work: stages.make_task(config, out),
     )

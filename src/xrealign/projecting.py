@@ -250,7 +250,7 @@ def read_labelled(config: Config, task: Any, path: Path, language: Language) -> 
     told = config.task
     spec = TaskSpec(
         name=task.name, kind=task.kind, source=task.source, train=path, tests={}, format=told.format,
-        columns=told.columns, labels=told.label_names, merge=told.merge, scheme=told.scheme,
+        columns=told.columns, labels=told.label_names, merge=told.merge, scheme=told.scheme, separator=told.separator,
     )  # fmt: skip
     faults = Faults(path)
     examples = tuple(rename(example, spec.merge) for example in read_examples(spec, path, "train", language, faults))

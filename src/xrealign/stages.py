@@ -181,6 +181,7 @@ def build_task(config: Config) -> Any:
             merge=settings.merge,
             drop=settings.drop,
             scheme=settings.scheme,
+            separator=settings.separator,
             **sizes,
             seed=config.seed,
         )
