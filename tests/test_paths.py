@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import platformdirs
+import pytest
 
+from xrealign.errors import ConfigError
 from xrealign.paths import cache_folder, data_folder
 
 
@@ -27,3 +29,16 @@ def test_the_data_pack_is_the_setting_or_nothing(monkeypatch, tmp_path):
     assert data_folder() is None
     monkeypatch.delenv("XREALIGN_DATA")
     assert data_folder() is None
+
+
+def test_a_home_that_nobody_knows_is_an_error_and_no_folder_named_tilde(monkeypatch, tmp_path):
+    for setting, read in (("XREALIGN_CACHE", cache_folder), ("XREALIGN_DATA", data_folder)):
+        monkeypatch.setenv(setting, "~nobody-of-this-name/x")
+        with pytest.raises(ConfigError, match=f"^{setting}=~nobody-of-this-name/x: there is no such home folder"):
+            read()
+        monkeypatch.delenv(setting)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "")
+    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: f"~/.cache/{name}")  # as for a user not known
+    with pytest.raises(ConfigError, match="set XREALIGN_CACHE"):
+        cache_folder()

@@ -17,6 +17,24 @@ def test_say_is_a_line_on_stderr(capsys):
     assert capsys.readouterr() == ("", "ä line\n")
 
 
+def test_nobody_to_tell_is_no_reason_to_stop(monkeypatch, capsys):
+    class Broken:
+        def write(self, _):
+            raise BrokenPipeError
+
+        def flush(self):
+            raise BrokenPipeError
+
+        def isatty(self):
+            return False
+
+    for stream in (None, Broken()):
+        monkeypatch.setattr(sys, "stderr", stream)
+        say("x")
+        assert list(track([1, 2], "x")) == [1, 2]
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.parametrize("items", [[], [3, 1, 2], range(4)])
 def test_items_come_through_in_order(items, capsys):
     assert list(track(items, "x")) == list(items)

@@ -63,7 +63,6 @@ def as_text(report: MeasureReport, moved: Sequence[Change], pairs: Sequence[Meas
 
 def write_similarity(report: MeasureReport, folder: Path) -> None:
     """A table (TSV, languages in the first row and column) and a picture for each encoder, layer and variant."""
-    folder.mkdir(exist_ok=True)
     for (name, layer, variant), (languages, matrix) in report.similarity.items():
         stem = f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name)}-layer{layer:02d}-{variant}"
         lines = ["\t".join(["", *languages])]

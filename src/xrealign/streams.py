@@ -24,12 +24,12 @@ def printing() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        finish_output(not isinstance(error, SystemExit) or bool(error.code))
+        printed = finish_output(not isinstance(error, SystemExit) or bool(error.code))
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
             raise SystemExit(1) from None
         if isinstance(error, XrealignError) or not isinstance(error, Exception):
             raise
-        told = told_of(error)
+        told = told_of(error) if printed or getattr(error, "filename", None) else _no_output(error)
         if told is None:
             raise
         raise told from error
@@ -55,11 +55,14 @@ def prepare_streams() -> None:
             stream.reconfigure(encoding=stream.encoding if stream.isatty() else "utf-8", errors="backslashreplace")
 
 
-def finish_output(failed: bool = False) -> None:
+def finish_output(failed: bool = False) -> bool:
     """Hands everything printed to whoever reads standard output, so that a failure is told and not lost at exit.
 
     Args:
-        failed: something else went wrong and is told instead.
+        failed: something went wrong already, and is told instead.
+
+    Returns:
+        Whether all of it could be handed over.
 
     Raises:
         OutputError: the system refuses, as on a full disk.
@@ -74,4 +77,11 @@ def finish_output(failed: bool = False) -> None:
         if error.errno == errno.EPIPE and not failed:
             raise SystemExit(1) from None
         if not failed:
-            raise OutputError(error.errno or 0, error.strerror or str(error), "standard output") from None
+            raise _no_output(error) from None
+        return False
+    return True
+
+
+def _no_output(error: Exception) -> OutputError:
+    words = getattr(error, "strerror", None) or str(error)
+    return OutputError(getattr(error, "errno", None) or 0, words, "standard output")

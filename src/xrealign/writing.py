@@ -201,7 +201,11 @@ def told_of(error: BaseException, path: str | Path | None = None) -> OutputError
 def is_special(path: str | Path) -> bool:
     """Whether a path leads to what cannot be replaced: a device, a pipe, an open descriptor such as /dev/stdout."""
     place = Path(path)
-    return _descriptor(place) is not None or (place.exists() and not place.is_file() and not place.is_dir())
+    if _descriptor(place) is not None:
+        return True
+    with suppress(OSError):  # what cannot even be looked at is told when it is written
+        return place.exists() and not place.is_file() and not place.is_dir()
+    return False
 
 
 def set_mode(path: Path, like: Path | None = None) -> None:
