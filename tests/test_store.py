@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from xrealign.errors import ArtifactError
+from xrealign.errors import ArtifactError, DamagedWork
 from xrealign.store import (
     MANIFEST,
     Stage,
     build,
     fingerprint,
     is_done,
+    owned,
     read_manifest,
     rebuild_if_damaged,
+    seal,
+    unseal,
     verify,
 )
 
@@ -192,22 +198,80 @@ def test_a_damaged_result_is_dropped_and_made_again(stage, tmp_path, capsys, bre
     rebuild_if_damaged(stage, tmp_path)
     assert is_done(stage, tmp_path)
     breaks(folder)
-    with pytest.raises(ArtifactError, match=r"is damaged: it differs|holds no complete result"):
+    with pytest.raises(ArtifactError, match="is damaged"):
         verify(folder)
     rebuild_if_damaged(stage, tmp_path)
     assert not is_done(stage, tmp_path)
     assert "corpus of x: " in (told := capsys.readouterr().err)
-    assert "is damaged; the result is made again" in told
+    assert "is damaged" in told
+    assert "; the result is made again" in told
     verify(build(stage, tmp_path))
 
 
-def test_verify_sees_a_change_of_one_bit(stage, tmp_path):
+@pytest.mark.parametrize("name", ["text.txt", MANIFEST])
+def test_one_bit_of_a_result_is_seen(stage, tmp_path, capsys, name):
     folder = build(stage, tmp_path)
-    (folder / "text.txt").write_text("ö\n", "utf-8")
-    rebuild_if_damaged(stage, tmp_path)  # looks at sizes alone
-    assert is_done(stage, tmp_path)
-    with pytest.raises(ArtifactError, match=r"text\.txt is damaged: it differs from its manifest; delete "):
+    content = bytearray((folder / name).read_bytes())
+    content[-3] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(ArtifactError, match=rf"{name} is damaged"):
         verify(folder)
+    rebuild_if_damaged(stage, tmp_path)
+    assert not is_done(stage, tmp_path)
+    assert f"{name} is damaged" in capsys.readouterr().err
+
+
+@settings(max_examples=50)
+@given(
+    st.dictionaries(
+        st.text().filter(lambda key: key != "seal"),
+        st.none() | st.text() | st.floats(allow_nan=False) | st.lists(st.integers()),
+    ),
+    st.data(),
+)
+def test_a_seal_breaks_with_any_change(content, data):
+    text = seal(content)
+    assert unseal(text) == content
+    place = data.draw(st.integers(0, len(text) - 1))
+    other = data.draw(st.characters(exclude_characters=text[place], exclude_categories=["Cs"]))
+    with pytest.raises(ValueError):
+        unseal(text[:place] + other + text[place + 1 :])
+
+
+def test_a_second_owner_is_told_of_the_first(tmp_path):
+    with owned(tmp_path, "mine"):
+        code = (
+            "import sys; from pathlib import Path; from xrealign.store import owned\n"
+            "with owned(Path(sys.argv[1]), 'mine'): pass"
+        )
+        other = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, encoding="utf-8")
+        assert other.returncode == 1
+        assert f"mine is being made by process {os.getpid()} on " in other.stderr
+        with owned(tmp_path, "another"):
+            pass
+    with owned(tmp_path, "mine"):
+        pass
+
+
+def test_damaged_work_is_dropped_once_and_the_stage_begun_anew(stage, tmp_path, capsys):
+    def made(folder, work):
+        kept = work / "kept.txt"
+        if not kept.exists():
+            kept.touch()
+            raise DamagedWork(f"{kept} is damaged")
+        return make(folder, work)
+
+    def cleared(folder, work):
+        assert not (work / "kept.txt").exists()
+        return make(folder, work)
+
+    with pytest.raises(DamagedWork):
+        build(
+            replace(stage, make=lambda folder, work: made(folder, work) and made(folder, work), settings={}), tmp_path
+        )
+    turns = iter((made, cleared))
+    verify(build(replace(stage, make=lambda folder, work: next(turns)(folder, work)), tmp_path))
+    assert "kept.txt is damaged; it is begun anew" in capsys.readouterr().err
 
 
 def test_nothing_there_is_not_damaged(stage, tmp_path, capsys):
@@ -221,4 +285,4 @@ def test_manifests_are_for_people_too(stage, tmp_path):
     text = (build(stage, tmp_path) / MANIFEST).read_text("utf-8")
     assert "ä" in text
     assert text.count("\n") > 10
-    assert json.loads(text)["format"] == 1
+    assert json.loads(text)["format"] == 2

@@ -27,7 +27,7 @@ from xrealign.progress import say
 from xrealign.textio import write_atomic
 
 MANIFEST = "manifest.json"
-FORMAT = 2  # from 2 on manifests are sealed
+FORMAT = 2
 
 
 def fingerprint(verb: str, version: int, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
@@ -202,15 +202,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises:
         ArtifactError: there is none, or it is damaged.
     """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ArtifactError(f"{folder} holds no complete result; delete it and run again")
     try:
-        text = (folder / MANIFEST).read_text("utf-8")
-        old: dict[str, Any] = json.loads(text)
-        found = old if old["format"] == 1 else unseal(text)
-        if not all({"bytes", "sha256"} <= set(file) for file in found["files"].values()):
-            raise ValueError("it does not tell what its files are")
-        return found
+        found = unseal(path.read_text("utf-8"))
+        whole = found["format"] == FORMAT and all({"bytes", "sha256"} <= set(file) for file in found["files"].values())
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise ArtifactError(f"{folder} holds no complete result; delete it and run again") from None
+        whole = False
+    if not whole:
+        raise ArtifactError(f"{path} is damaged, or of another version of xrealign")
+    return found
 
 
 def damaged(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> Path | None:
@@ -230,21 +232,18 @@ def verify(folder: Path) -> None:
     """
     path = damaged(folder, read_manifest(folder)["files"])
     if path is not None:
-        raise ArtifactError(f"{path} is damaged: it differs from its manifest; delete {folder} and run again")
+        raise ArtifactError(f"{path} is damaged: it differs from its manifest")
 
 
 def rebuild_if_damaged(stage: Stage, runs: Path) -> None:
     """Drops a result that differs from its manifest in a single bit, or whose manifest is damaged, saying so."""
-    folder = stage.folder(runs)
     if not is_done(stage, runs):
         return
     try:
-        path = damaged(folder, read_manifest(folder)["files"])
-    except ArtifactError:
-        path = folder / MANIFEST
-    if path is not None:
-        say(f"{stage.label}: {path} is damaged; the result is made again")
-        shutil.rmtree(folder)
+        verify(stage.folder(runs))
+    except ArtifactError as error:
+        say(f"{stage.label}: {error}; the result is made again")
+        shutil.rmtree(stage.folder(runs))
 
 
 _DIGESTS: dict[tuple[int, ...], str] = {}

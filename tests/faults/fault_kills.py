@@ -15,7 +15,7 @@ from pathlib import Path
 import tiny
 from harness import Call, Fault, Outcome, cli, fork, last_line, start
 
-MOMENTS, OPERATIONS_FAST, MOMENTS_FAST = 50, 8, 3
+MOMENTS, OPERATIONS_FAST, MOMENTS_FAST = 50, 6, 2
 MORE = '[evaluate]\ntransforms = ["centring"]\n'
 
 
