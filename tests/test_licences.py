@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+import xrealign
 from xrealign.corpus.catalogue import catalogue
 from xrealign.licences import TOOLS, data_licences, licence_report, licences, needed_distributions, remark, terms_of
 from xrealign.requirements import requirements
 
 ROOT = Path(__file__).parent.parent
-DATA = ROOT / "src" / "xrealign" / "data"
+DATA = Path(xrealign.__file__).parent / "data"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+import xrealign
 from xrealign.config import load_config
 from xrealign.errors import ConfigError, InstallationError, MissingExtra
 from xrealign.needs import needed_extras
@@ -131,7 +132,7 @@ def test_extras_that_a_configuration_asks_for(text: str, tmp_path: Path) -> None
 def test_every_extra_named_in_the_code_is_one_of_the_project() -> None:
     known = set(PROJECT["optional-dependencies"])
     named = set()
-    for path in (ROOT / "src" / "xrealign").rglob("*.py"):
+    for path in Path(xrealign.__file__).parent.rglob("*.py"):
         named |= set(re.findall(r'(?:check_extra|optional)\(\s*"([a-z]+)"', path.read_text("utf-8")))
     assert {"langid", "romanise", "lemmas", "lora", "forest", "ray", "hf"} <= named <= known
 
@@ -197,3 +198,27 @@ def test_the_command_looks_before_it_imports(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("error: installed packages do not fit: numpy is 1.26.4, expected >=2")
     assert done.stderr.count("\n") == 1
+
+
+def advisories() -> list[tuple[str, str, str]]:
+    """(package, lowest version admitted, extra) of the table in docs/dependencies.md."""
+    text = (ROOT / "docs" / "dependencies.md").read_text("utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:2] == "| "]
+    return [(row[0], row[1], row[3]) for row in rows if len(row) == 4 and re.fullmatch(r"[\d.]+", row[1])]
+
+
+@pytest.mark.parametrize(("package", "lowest", "extra"), advisories())
+def test_versions_with_known_vulnerabilities_are_refused(package: str, lowest: str, extra: str) -> None:
+    lines = PROJECT["optional-dependencies"][extra] if extra else PROJECT["dependencies"]
+    (one,) = [r for r in map(Requirement, lines) if canonicalize_name(r.name) == canonicalize_name(package)]
+    major, *rest = Version(lowest).release
+    below = f"{major}.{rest[0] - 1}.99" if len(rest) == 1 and rest[0] else f"{major - 1}.99"
+    below = ".".join(map(str, (major, *rest[:-1], rest[-1] - 1))) if len(rest) == 2 and rest[-1] else below
+    assert one.specifier.contains(lowest)
+    assert not one.specifier.contains(below)
+    assert Version(locked("requirements.lock").get(canonicalize_name(package), (lowest,))[0]) >= Version(lowest)
+
+
+def test_the_table_of_advisories_is_read() -> None:
+    assert len(advisories()) >= 25
+    assert {"torch", "transformers", "pillow", "urllib3"} <= {package for package, *_ in advisories()}

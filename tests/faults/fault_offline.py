@@ -102,7 +102,7 @@ EXTRA_TRIES = (
                             "wandb": "wandb"}.items()),
 )  # fmt: skip
 VERSION_TRIES = (
-    Try("transformers 4", RUN, ("transformers is 4.57.1, expected >=5.5,<6", 'pip install "transformers>=5.5,<6"'),
+    Try("transformers 4", RUN, ("transformers is 4.57.1, expected >=5.10,<6", 'pip install "transformers>=5.10,<6"'),
         versions={"transformers": "4.57.1"}, fast=True),
     Try("torch 2.5", ("select", "--help-me"), ("torch is 2.5.1", 'pip install "torch>='), versions={"torch": "2.5.1"}),
     Try("numpy 1", ALIGN, ("numpy is 1.26.4", 'pip install "numpy>=2'), versions={"numpy": "1.26.4"}),
@@ -112,7 +112,7 @@ VERSION_TRIES = (
     Try("a library that is missing", RUN, ("safetensors is missing", 'pip install "safetensors>='), ["safetensors"]),
     Try("one that the command line is made with", RUN, ("typer is missing", 'pip install "typer>='), ["typer"]),
     Try("datasets 3", ("tasks", "check", "some.parquet", "--task", "class"),
-        ("datasets >=4", "3.6.0 is installed", "xrealign[hf]"), versions={"datasets": "3.6.0"}),
+        ("datasets >=5.2", "3.6.0 is installed", "xrealign[hf]"), versions={"datasets": "3.6.0"}),
     Try("peft 0.10", (*RUN, "--set", "realign.adapter=lora"), ("peft >=0.18", "0.10.0 is installed", "xrealign[lora]"),
         versions={"peft": "0.10.0"}),
 )  # fmt: skip
