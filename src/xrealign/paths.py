@@ -19,8 +19,11 @@ def cache_folder() -> Path:
         return _at_home("XREALIGN_CACHE", chosen)
     import platformdirs
 
-    usual = Path(platformdirs.user_cache_dir("xrealign"))
-    if not usual.is_absolute():  # with HOME empty, or not set for a user without an account
+    try:
+        usual = Path(platformdirs.user_cache_dir("xrealign"))
+    except RuntimeError:  # HOME is not set, and the user has no account
+        usual = Path()
+    if not usual.is_absolute():
         raise ConfigError("this user has no home folder: set XREALIGN_CACHE to a folder that can be written")
     return usual
 

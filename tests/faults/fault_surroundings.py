@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import locale
 import os
 import shutil
@@ -28,7 +29,7 @@ from surroundings import (
 )
 from verbs import finished
 
-ALIGN = ("align", "words.tsv", "--aligner", "ibm1", "--symmetrization", "intersect", "-o")
+ALIGN = ("align", "words.tsv", "--aligner", "ibm1", "--symmetrization", "intersection", "-o")
 SELECT = ("select", "--candidates", "deu,fra,swh,tur", "-k", "2")
 YEAR = 366 * 86400.0
 
@@ -156,11 +157,18 @@ def _folder_gone(folder: Path, call: Call) -> Call:
 
 
 TIMES = ("run.json", "events.jsonl")  # say when, and how long it took
+PAGES = ("report.html", "report.md", "encoder/README.md")  # made of report-input.json and the scores
+FACTS = ("seconds", "created", "disk")  # of report-input.json: times, and sizes with the manifests that hold times
 
 
 def _results(work: Path) -> dict[str, str]:
-    """Digests of all results, and of what people see of them."""
-    shown = {f"tiny/{name}": digest for name, digest in listing(work / "runs" / "tiny").items() if name not in TIMES}
+    """Digests of all results and of what people see of them, without times and the name of the folder."""
+    run = work / "runs" / "tiny"
+    shown = {f"tiny/{name}": digest for name, digest in listing(run).items() if name not in TIMES + PAGES}
+    shown["tiny/config.toml"] = (run / "config.toml").read_text("utf-8").replace(str(work), "FOLDER")
+    told = json.loads((run / "report-input.json").read_text("utf-8"))
+    told["context"] = {name: value for name, value in told["context"].items() if name not in FACTS}
+    shown["tiny/report-input.json"] = json.dumps(told, ensure_ascii=False).replace(str(work), "FOLDER")
     return tiny.digests(work / "runs") | shown
 
 

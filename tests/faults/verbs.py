@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +69,12 @@ def finished(folder: Path) -> Path:
     Raises:
         RuntimeError: the experiment did not come through.
     """
+    if not (folder / "runs" / "tiny" / "run.json").is_file():  # another module of this process may have made it
+        _make(folder)
+    return folder
+
+
+def _make(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tiny.config(folder)
     rows = (folder / "eng-swh.tsv").read_text("utf-8").splitlines()
@@ -81,9 +86,3 @@ def finished(folder: Path) -> Path:
     ended = fork(cli("run", "tiny.toml"), folder=folder, limit=600)
     if ended.code:
         raise RuntimeError(f"the experiment itself failed: {last_line(ended)}")
-    return folder
-
-
-def records(path: Path) -> list[dict[str, object]]:
-    """Lines of JSON."""
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
