@@ -283,6 +283,9 @@ def _with_paths(config: Config, base: Path) -> Config:
                     "shots": moved(task.shots),
                 }
             ),
+            "report": config.report.model_copy(
+                update={"resources": config.report.resources and str(base / config.report.resources)}
+            ),
             "project": config.project.model_copy(update={"labelled": moved(config.project.labelled)}),
         }
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xrealign.config_tables import BUILTIN_TASKS, STRATEGIES, VERBS
-from xrealign.errors import LanguageError
+from xrealign.errors import DataError, LanguageError
 from xrealign.language import Language, find_language, parse_language
 from xrealign.textio import is_there
 
@@ -81,6 +81,9 @@ def problems_of(raw: dict[str, Any], folder: Path, at: Callable[..., str], shown
         for language, file in named.items() if isinstance(named, dict) else ():
             if isinstance(file, str) and not is_file(folder / file):
                 problems.append(f"{shown(file, table, key, language)}: there is no such file")
+    classes = get("report", "resources")
+    if isinstance(classes, str):
+        problems += [f"{shown(classes, 'report', 'resources')}: {why}" for why in _no_classes(folder / classes)]
     scores = quality.get("scores") if isinstance(quality, dict) else None
     for language, file in scores.items() if isinstance(scores, dict) else ():
         if isinstance(file, str) and not is_file(folder / file):
@@ -137,6 +140,19 @@ def _too_large(raw: Any, keys: tuple[str, ...] = ()) -> list[tuple[tuple[str, ..
     if isinstance(raw, list):
         return [one for value in raw for one in _too_large(value, keys)]
     return [(keys, raw)] if isinstance(raw, int) and not -LARGEST_NUMBER <= raw < LARGEST_NUMBER else []
+
+
+def _no_classes(path: Path) -> list[str]:
+    """Why a file is no table of resource classes: it is read after all else, when hours may have gone by."""
+    from xrealign.select.candidates import read_classes
+
+    if not is_file(path):
+        return ["there is no such file"]
+    try:
+        read_classes(path)
+    except DataError as error:
+        return [str(error)]
+    return []
 
 
 def is_file(path: Path) -> bool:

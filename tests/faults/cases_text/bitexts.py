@@ -53,6 +53,16 @@ def bars(name, content, *told, **settings):
     return Case(name, command, told, {"in.txt": content}, tiny=True, **settings)
 
 
+def huge_attribute(path):
+    """A tag that a parser would hold in memory, and look at again for every piece that it is fed."""
+    path.write_text(TMX.format(f'<tu tuid="{"x" * (40 << 20)}"/>'))
+
+
+def packed_bomb(path):
+    """Sixty-four megabytes on a line, packed."""
+    path.write_bytes(PACKS["gz"](b"a\t" + b"b" * (64 << 20)))
+
+
 CASES = (
     tsv("tsv-one-column", GOOD + "only this\n", "in.tsv:3: 1 tab-separated column, expected 2", fast=True),
     tsv("tsv-three-columns", GOOD + "a\tb\t0-0\n", "in.tsv:3: 3 tab-separated columns, expected 2", "cut out"),
@@ -110,7 +120,7 @@ CASES = (
     ),
     align(
         "tsv-gzip-bomb",
-        {"in.tsv.gz": PACKS["gz"](b"a\t" + b"b" * (64 << 20))},
+        {"in.tsv.gz": packed_bomb},
         "in.tsv.gz:1: more than 400007",
         inputs="in.tsv.gz",
     ),
@@ -156,7 +166,7 @@ CASES = (
         TMX.format('<tu><tuv xml:lang="en"><seg></seg></tuv><tuv xml:lang="de"><seg>b</seg></tuv></tu>'),
         "in.tmx:4: the source sentence is empty",
     ),
-    tmx("tmx-huge-attribute", TMX.format(f'<tu tuid="{"x" * (40 << 20)}"/>'), "in.tmx:4: ", "mark-up of more than"),
+    tmx("tmx-huge-attribute", huge_attribute, "in.tmx:4: ", "mark-up of more than"),
     tmx(
         "tmx-languages-without-end",
         TMX.format("<tu>" + '<tuv xml:lang="fr"><seg>a</seg></tuv>' * 50_000 + "</tu>"),

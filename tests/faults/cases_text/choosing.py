@@ -46,6 +46,14 @@ def header(text: str) -> bytes:
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(data)) + data
 
 
+def promised(archive: bytes) -> bytes:
+    """A zip archive that promises 4 GB of its last member."""
+    data = bytearray(archive)
+    place = data.rindex(b"PK\x01\x02") + 24
+    data[place : place + 4] = struct.pack("<I", 0xFFFFFFF0)
+    return bytes(data)
+
+
 LANGUAGES = npz(languages=NAMES)
 CASES = (
     listed("list-unknown", "deu\nxxq\n", "list.txt:2: unknown language 'xxq'; nearest: ", fast=True),
@@ -112,7 +120,10 @@ CASES = (
     matrix("matrix-npz-flat", npz(languages=NAMES, matrix=[0, 1, 2]), "m.npz: ", "expected a square", file="m.npz"),
     matrix("matrix-npz-number", npz(languages=NAMES, matrix=3), "m.npz: ", "expected a square", file="m.npz"),
     matrix(
-        "matrix-npz-of-text", npz(languages=NAMES, matrix=[["a"] * 3] * 3), "m.npz: matrix is an array of <U1, expected numbers", file="m.npz"
+        "matrix-npz-of-text",
+        npz(languages=NAMES, matrix=[["a"] * 3] * 3),
+        "m.npz: matrix is an array of <U1, expected numbers",
+        file="m.npz",
     ),
     matrix("matrix-npz-languages-a-number", npz(languages=3, matrix=VALUES), "m.npz: ", file="m.npz"),
     matrix("matrix-npz-complex", npz(languages=NAMES, matrix=np.array(VALUES, dtype=complex)), "m.npz: ", file="m.npz"),
@@ -123,9 +134,7 @@ CASES = (
         "m.npz: cannot be read as npz",
         file="m.npz",
     ),
-    matrix(
-        "matrix-npz-bomb", zipped({"languages.npy": b"\0" * (1200 << 20)}), "m.npz: ", "languages.npy", file="m.npz"
-    ),
+    matrix("matrix-npz-bomb", promised(LANGUAGES), "m.npz: ", "unpacks ", file="m.npz"),
     matrix(
         "matrix-npz-header",
         zipped({"languages.npy": header("{" * 300), "matrix.npy": b""}),

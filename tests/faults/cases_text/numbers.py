@@ -169,7 +169,12 @@ CASES = (
         ("runs/a/report-input.json is damaged",),
         {"runs/a/report-input.json": run_folder},
     ),
-    Case("compare-is-a-pipe", "compare s.csv", ("no run, sweep or file of scores 's.csv'",), {"s.csv": fifo}),
+    Case(
+        "compare-is-a-pipe",
+        "compare s.csv",
+        ("s.csv: cannot be read: is a pipe or a device, expected a file",),
+        {"s.csv": fifo},
+    ),
     Case("import-nothing", "report import-published in -o out.csv", ("in: cannot be read: No such file",)),
     Case(
         "import-folder-without-files",

@@ -136,6 +136,22 @@ CASES = (
         "toml-labels-are-numbers", BASE + "[task]\nlabel_names = { AUX = 3 }\n", "x.toml:3: task.label_names.AUX = 3: "
     ),
     toml("toml-merge-is-a-list", BASE + '[task]\nmerge = ["a"]\n', "x.toml:3: task.merge"),
+    Case(
+        "toml-classes",
+        "check x.toml",
+        ('x.toml:3: report.resources = "classes.tsv": ', "classes.tsv:2: fra has class 7; expected 0 to 5"),
+        {"x.toml": BASE + '[report]\nresources = "classes.tsv"\n', "classes.tsv": "deu\t5\nfra\t7\n"},
+    ),
+    toml(
+        "toml-classes-missing",
+        BASE + '[report]\nresources = "none.tsv"\n',
+        'x.toml:3: report.resources = "none.tsv": there is no such file',
+    ),
+    toml(
+        "toml-lenient-with-labels",
+        BASE + '[corpus]\nlenient = true\nfiles.swh = "x.toml"\n[project]\nlabelled.swh = "x.toml"\n',
+        "x.toml:3: corpus.lenient: project.labelled has labels for every line",
+    ),
     toml("toml-encoder-overlong", BASE + f'[encoder]\nname = "{"n" * 300}"\n', "n" * 20),
     toml("toml-distance-overlong", BASE + f'[select]\ndistance = "{"n" * 300}"\n', "n" * 20),
     override("set-without-value", "realign.steps", "--set realign.steps: expected table.key=value"),
