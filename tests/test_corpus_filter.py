@@ -65,6 +65,23 @@ def test_scores_stand_for_lines_so_they_come_before_the_rules(made):
     assert facts["left_out"]["swh_Latn"]["score not above the 50th percentile"] == 3
 
 
+def test_faulty_lines_are_skipped_leniently_and_scores_stay_with_their_lines(made, tmp_path):
+    path = tmp_path / "swh.tsv"
+    (tmp_path / "scores.txt").write_text("9\n6\n5\n4\n9\n3\n2\n1\n", "utf-8")
+    good = path.read_text("utf-8").splitlines(keepends=True)
+    path.write_text("".join(["nothing here\n", *good[:3], "a\tb\rc\td\n", *good[3:]]), "utf-8", newline="")
+    filtered = '\n[corpus.filter]\nscore = 50\nscores.swh = "scores.txt"'
+    with pytest.raises(DataError, match=r"swh\.tsv:1: 1 tab-separated columns"):
+        made(filtered)
+    _, facts = made("corpus.lenient = true" + filtered)
+    assert facts["pairs"] == {"swh_Latn": 1}
+    left = facts["left_out"]["swh_Latn"]
+    assert (left["columns"], left["carriage return"], left["score not above the 50th percentile"]) == (1, 1, 3)
+    (tmp_path / "scores.txt").write_text("6\n5\n4\n3\n2\n1\n", "utf-8")
+    with pytest.raises(DataError, match="6 scores for 8 pairs: line n must score pair n"):
+        made("corpus.lenient = true" + filtered)
+
+
 def test_a_language_without_scores_is_named(made, tmp_path):
     config, _ = made('[corpus.filter]\nscore = 50\nscores.swh = "scores.txt"')
     quality = config.corpus.filter.model_copy(update={"scores": {"tur_Latn": str(tmp_path / "scores.txt")}})

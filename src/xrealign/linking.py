@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,10 @@ import numpy as np
 from xrealign.align.choose import STATISTICAL
 from xrealign.config import Config
 from xrealign.config_tables import EMBEDDING_SETTINGS
+from xrealign.corpus.dictionary import MALFORMED
 from xrealign.errors import DataError
 from xrealign.language import Language, parse_language
+from xrealign.progress import say
 from xrealign.segment import rule_of, segmentation_name, spans_of_words
 from xrealign.stages import Facts, open_encoder
 
@@ -132,6 +134,7 @@ def _by_dictionary(
         dictionary = concept_dictionary(source, language, held_out(cldr_names().ids, config.corpus.held_out))
     elif language.tag in files:
         dictionary = read_dictionary(files[language.tag], source, language, lenient=config.corpus.lenient)
+        _say_skipped(files[language.tag], dictionary.dropped)
     else:
         raise DataError(f"align.dictionaries has no file for {language.tag}, which is in the subset")
     found = dictionary_links(src, tgt, dictionary.translations)
@@ -155,7 +158,9 @@ def switching_lexicon(config: Config, tags: Sequence[str]) -> dict[str, dict[str
         if files is not None and tag not in files:
             raise DataError(f"align.dictionaries has no file for {tag}, which is in the subset")
         if files is not None:
-            pairs = list(read_phrase_pairs(files[tag], lenient=config.corpus.lenient).pairs)
+            phrases = read_phrase_pairs(files[tag], lenient=config.corpus.lenient)
+            _say_skipped(files[tag], phrases.dropped)
+            pairs = list(phrases.pairs)
         else:
             names = bitext(cldr_names(), source, parse_language(tag))
             pairs = [(pair.src, pair.tgt) for pair in names if pair.id not in held]
@@ -165,6 +170,11 @@ def switching_lexicon(config: Config, tags: Sequence[str]) -> dict[str, dict[str
                 lexicon.setdefault(" ".join(left.casefold().split()), []).append(right)
         found[tag] = {phrase: tuple(sorted(set(some))) for phrase, some in lexicon.items()}
     return found
+
+
+def _say_skipped(path: str, dropped: Mapping[str, int]) -> None:
+    if count := dropped.get(MALFORMED, 0):
+        say(f"{path}: {count} lines skipped: {MALFORMED}")
 
 
 def _sides(texts: AlignedTexts, row: int) -> tuple[tuple[str, Any], tuple[str, Any]]:

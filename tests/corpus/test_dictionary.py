@@ -14,6 +14,7 @@ from xrealign.corpus.dictionary import (
     is_one_word,
     keyword_pairs,
     read_dictionary,
+    read_phrase_pairs,
 )
 from xrealign.corpus.embedded import KEYWORD_SEPARATOR, cldr_keywords, cldr_names, held_out
 from xrealign.errors import DataError
@@ -158,3 +159,20 @@ def test_the_data_packs_dictionaries_are_read() -> None:
     # other people's dictionaries list few of a word's translations, so this is a floor, not a precision
     assert known > 1500
     assert agreeing / known > 0.4
+
+
+@pytest.mark.parametrize("read", [lambda path, **more: read_dictionary(path, ENG, DEU, **more), read_phrase_pairs])
+def test_malformed_lines_are_skipped_leniently_up_to_a_tenth(tmp_path, read):
+    words = [f"{a}{b}" for a in "abcdefghijklmnopqrstuvwxyz" for b in "abcdefghijklmnopqrstuvwxyz"]
+    good = "".join(f"x{word}\ty{word}\n" for word in words)
+    path = tmp_path / "d.tsv"
+    path.write_bytes(good.encode() + b"one\n\xff\t\xff\na\0\tb\nc\t\n\td\n" + b"e" * 100_000 + b"\tf\n" + good.encode())
+    found = read(path, lenient=True)
+    assert found.dropped == {"malformed line": 6, "repeated": len(words)}
+    with pytest.raises(DataError, match=r"d\.tsv:677: 1 columns, expected 2: word, tab, translation$"):
+        read(path)
+    path.write_text(good + "one\n" * 101, "utf-8")
+    with pytest.raises(
+        DataError, match=r"d\.tsv: 101 of 777 items are at fault.*\(101 malformed line\), first on line 677"
+    ):
+        read(path, lenient=True)

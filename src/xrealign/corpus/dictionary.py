@@ -15,6 +15,7 @@ from xrealign.textio import Skipped, decode_line, raw_lines
 
 LONGEST_LINE = 100_000
 """Bytes of a line of a dictionary's file at most."""
+MALFORMED = "malformed line"
 FEWEST_SHARED_CONCEPTS = 2
 LEAST_DICE = 0.5
 
@@ -114,7 +115,7 @@ def _columns(path: str | Path, skipped: Skipped, blanks: bool = False) -> Iterat
         else:
             side = "word" if not columns[0] else "translation"
             told = f"the {side} is empty; fill it in or remove the line"
-        skipped.add("malformed line", told, path, number)
+        skipped.add(MALFORMED, told, path, number)
     skipped.check(path)
 
 
