@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xrealign.config import Config, load_config, to_toml
+from xrealign.config import MOST_TOLD, Config, load_config, to_toml
 from xrealign.config_tables import VERBS
 from xrealign.errors import ConfigError
+from xrealign.textio import LONGEST_LINE
 
 NAME = 'name = "x"\n'
 OBJECTIVES = (
@@ -278,6 +280,54 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "latin.toml").write_bytes('name = "é"'.encode("latin-1"))
     with pytest.raises(ConfigError, match=r"latin\.toml:1: byte 0xe9 is not UTF-8; save the file as UTF-8$"):
         load_config(tmp_path / "latin.toml")
+
+
+def test_files_without_end_without_a_reader_or_nested_too_deep(problems, tmp_path):
+    os.mkfifo(tmp_path / "pipe.toml")
+    with pytest.raises(ConfigError, match=r"pipe\.toml: cannot be read: is a pipe or a device, expected a file"):
+        load_config(tmp_path / "pipe.toml")
+    assert problems("#" * LONGEST_LINE) == [f"c.toml: more than {LONGEST_LINE - 1} bytes; is this a configuration?"]
+    deep = "[" * 10_000
+    assert problems(f"{NAME}x = {deep}") == ["c.toml: not TOML: lists or tables are nested too deep"]
+    assert problems(NAME, f"realign.steps={deep}") == [
+        "--set realign.steps=[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[…: lists or tables are nested too deep"
+    ]
+    assert problems(f"{NAME}seed = {'9' * 5000}") == ["c.toml: not TOML: a number has too many digits"]
+    assert problems(NAME, "seed=1\nname=2") == ["--set seed=1: a line end is in it; give --set once for each key"]
+
+
+def test_numbers_that_nothing_can_hold(problems):
+    assert problems(f"{NAME}seed = {2**63}") == [f"c.toml:2: seed = {2**63}: expected a number below {2**63}"]
+    told = problems(f"{NAME}[select]\nat_most = {{ seen = {2**70} }}", f"finetune.steps={2**64}")
+    assert [line.partition(": expected")[0] for line in told] == [
+        f"c.toml:3: select.at_most.seen = {2**70}", f"--set finetune.steps={2**64}",
+    ]  # fmt: skip
+
+
+def test_of_thousands_of_mistakes_the_first_are_told_at_once(problems):
+    unknown = ", ".join(f'"q{n}x"' for n in range(3000))
+    told = problems(f'{NAME}[select]\nlanguages = ["deu", {unknown}]')
+    assert len(told) == 1
+    assert told[0].startswith("c.toml:3: select.languages: 3000 of 3001 are no languages; unknown language 'q0x'; near")
+    told = problems(NAME + "".join(f"q{n} = {n}\n" for n in range(3000)))
+    assert (len(told), told[0], told[-1]) == (
+        MOST_TOLD + 1,
+        "c.toml:2: q0 = 0: there is no such key; expected one of " + ", ".join(Config.model_fields),
+        f"c.toml: and {3000 - MOST_TOLD} more mistakes",
+    )
+
+
+def test_classes_for_the_report_are_looked_at_first(problems, tmp_path):
+    (tmp_path / "c.tsv").write_text("language\tclass\ndeu\t5\nswh\t2\n", "utf-8")
+    (tmp_path / "c.toml").write_text(NAME + 'report.resources = "c.tsv"', "utf-8")
+    assert load_config(tmp_path / "c.toml").report.resources == str(tmp_path / "c.tsv")
+    (tmp_path / "c.tsv").write_text("deu\t5\nswh\t6\n", "utf-8")
+    assert problems(NAME + 'report.resources = "c.tsv"') == [
+        'c.toml:2: report.resources = "c.tsv": c.tsv:2: swh has class 6; expected 0 to 5'
+    ]
+    assert problems(NAME + 'report.resources = "d.tsv"') == [
+        'c.toml:2: report.resources = "d.tsv": there is no such file'
+    ]
 
 
 def test_names_of_objectives_and_strategies_are_those_that_exist():

@@ -157,6 +157,17 @@ def test_faulty_links_are_named(tmp_path, tsv, links, told):
         read_pairs(open_bitext(str(tsv), "eng-deu", path), 9)
 
 
+def test_faulty_links_are_skipped_leniently_with_their_sentences(tmp_path, tsv):
+    path = write(tmp_path / "l", "0-0 1-1\n1-\n0-0\n٠-٠\n")
+    pairs = read_pairs(open_bitext(str(tsv), "eng-deu", path), 100, lenient=True)
+    assert pairs.src.texts == ["the red house", "we see Berlin"]
+    assert (pairs.counts["faulty links"], pairs.counts["sentences"], pairs.counts["lines"]) == (2, 2, 4)
+    assert pairs.words[:, 0].tolist() == [0, 0, 1]
+    write(path, "0-0\n9-0\n\n\n")  # a link outside its sentence: the files do not belong together
+    with pytest.raises(DataError, match=r"l:2: link 9-0 points outside sentences of 2 and 2 words"):
+        read_pairs(open_bitext(str(tsv), "eng-deu", path), 100, lenient=True)
+
+
 def test_what_is_no_bitext(tmp_path, tsv):
     with pytest.raises(ConfigError, match="3 files; expected one"):
         open_bitext("a,b,c")
