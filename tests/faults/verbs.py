@@ -86,3 +86,8 @@ def _make(folder: Path) -> None:
     ended = fork(cli("run", "tiny.toml"), folder=folder, limit=600)
     if ended.code:
         raise RuntimeError(f"the experiment itself failed: {last_line(ended)}")
+
+
+def without_kept(verb: Verb, files: dict[str, str]) -> dict[str, str]:
+    """Without what the command may keep to go on from."""
+    return {name: digest for name, digest in files.items() if not (verb.keeps and name.startswith(verb.keeps))}
