@@ -38,7 +38,9 @@ def main() -> int:
     parser.add_argument("pythons", nargs="+", metavar="PYTHON", help="a command, such as python3.12, or a path")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep environments there, and use them again")
     parser.add_argument("--verbs-only", action="store_true", help="leave out the tests, which take ten minutes each")
+    parser.add_argument("--tests", action="append", metavar="PATH", help="only these tests, such as tests/select")
     chosen = parser.parse_args()
+    tests = [] if chosen.verbs_only else chosen.tests or ["tests"]
     told = []
     with tempfile.TemporaryDirectory(prefix="wheel-test-") as scratch:
         wheel = build(Path(scratch))
@@ -51,7 +53,7 @@ def main() -> int:
             folder = Path(scratch) / f"outside-{len(told)}"
             venvs = chosen.keep or folder
             try:
-                said = tested(python, wheel, folder, venvs / f"venv-{version_of(python)}", chosen.verbs_only)
+                said = tested(python, wheel, folder, venvs / f"venv-{version_of(python)}", tests)
             except subprocess.CalledProcessError as error:
                 told.append((name, f"FAILED with exit code {error.returncode}: {shown(error.cmd)}", False))
             else:
@@ -110,7 +112,7 @@ def build(scratch: Path) -> Path:
     return wheel
 
 
-def tested(python: Path, wheel: Path, folder: Path, venv: Path, verbs_only: bool) -> str:
+def tested(python: Path, wheel: Path, folder: Path, venv: Path, tests: list[str]) -> str:
     """Installs the wheel for ``python`` and tries it; what was done, in words. A failure raises CalledProcessError."""
     folder.mkdir()
     env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
@@ -132,12 +134,12 @@ def tested(python: Path, wheel: Path, folder: Path, venv: Path, verbs_only: bool
         elif source.is_file():
             shutil.copy2(source, folder / name)
     verbs = try_verbs(venv / "bin" / "xrealign", inside, folder, env)
-    if verbs_only:
+    if not tests:
         return f"Python {version_of(inside)}: {verbs} commands"
     left_out = [f"--ignore={name}" for name in NEEDS_SOURCES]
-    tests = [inside, "-m", "pytest", "-m", "not slow", "-n", "auto", "--dist", "loadfile", *left_out]
-    run(tests, cwd=folder, env=env)
-    return f"Python {version_of(inside)}: {verbs} commands, and the tests without {', '.join(NEEDS_SOURCES)}"
+    options = ["-m", "not slow", "-n", "auto", "--dist", "loadfile", *left_out]
+    run([inside, "-m", "pytest", *options, *tests], cwd=folder, env=env)
+    return f"Python {version_of(inside)}: {verbs} commands; passed {', '.join(tests)} but {', '.join(NEEDS_SOURCES)}"
 
 
 def try_verbs(xrealign: Path, python: Path, folder: Path, env: Mapping[str, str]) -> int:
