@@ -207,46 +207,27 @@ def memory(scratch: Path, fast: bool) -> Iterator[Outcome]:
             yield Outcome(case, bool(good), f"{row.get('parts')} parts, loss off by {off:.1e}")
             continue
         yield Outcome(case, False, wrong)
-    if not fast:
-        yield _beside_a_task(scratch)
     call = cli("realign", "tiny.toml", *QUIET, *LONG, "--set", "runs=none/runs")
     ended = fork(_limited(call, 1 << 20), folder=scratch)
     told = traceback_free(ended) and "memory is too small" in ended.err
     yield _outcome("no room for a single sentence", "" if told else last_line(ended))
 
 
-def _beside_a_task(scratch: Path) -> Outcome:
-    """Fine-tuning: the task's batches are divided as well."""
-    texts = [line.split("\t")[0] for line in (scratch / "eng-swh.tsv").read_text("utf-8").splitlines()]
-    rows = [f"{('first', 'second')[n % 2]}\t{text}" for n, text in enumerate(texts)]
-    (scratch / "train.tsv").write_text("\n".join(rows) + "\n", "utf-8")
-    options = ("--set", "finetune.batch_size=64", "--set", "finetune.max_length=256", "--set", "finetune.steps=1")
-    losses = []
-    for runs, room in (("task-whole", None), ("task", 48)):
-        call = cli("run", "tiny.toml", *QUIET, *options, "--set", f"runs={runs}/runs")
-        ended = fork(call if room is None else _limited(call, room << 20, "finetune"), folder=scratch)
-        manifests = sorted((scratch / runs / "runs" / "finetune").glob("*/manifest.json"))
-        if ended.code or not manifests:
-            return Outcome("fine-tuning", False, last_line(ended))
-        rows = [json.loads(path.read_text("utf-8")) for path in manifests]
-        losses.append({one["label"]: one["facts"]["history"][0] for one in rows})
-    off = max(abs(losses[1][key]["task"] - one["task"]) / one["task"] for key, one in losses[0].items())
-    parts = [row.get("parts") for row in losses[1].values()]
-    return Outcome("fine-tuning", off <= 1e-6 and any(parts), f"{parts} parts, loss off by {off:.1e}")
-
-
-def _limited(call: Callable[[], object], room: int, phase: str = "realign") -> Callable[[], object]:
-    """The command with an address space that is limited when the first step of a phase begins."""
+def _limited(call: Callable[[], object], room: int) -> Callable[[], object]:
+    """The command with an address space that is limited while the first step finds its gradients."""
 
     def limited() -> object:
-        real, done = loop._all_gradients, []
+        real, none = loop._all_gradients, resource.RLIM_INFINITY
 
-        def gradients(*arguments):
-            if not done and arguments[1].name == phase:
-                done.append(True)
-                pages = int(Path("/proc/self/statm").read_text("utf-8").split()[0])
-                resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + room, resource.RLIM_INFINITY))
-            return real(*arguments)
+        def gradients(model, of, step, *rest):
+            if step:
+                return real(model, of, step, *rest)
+            pages = int(Path("/proc/self/statm").read_text("utf-8").split()[0])
+            resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + room, none))
+            try:
+                return real(model, of, step, *rest)
+            finally:
+                resource.setrlimit(resource.RLIMIT_AS, (none, none))
 
         loop._all_gradients = gradients
         return call()
