@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 import typer
 
 from xrealign.errors import ConfigError, did_you_mean
+from xrealign.escape import guarded, json_text
 
 FORMATS = ("table", "json", "csv", "md")
 Form = Annotated[str, typer.Option("--format", help="`table`, `json`, `csv` or `md`.")]
@@ -53,11 +53,14 @@ def correlate_command(
             say(f"{count} {what}")
     records = [asdict(one) for one in found]
     if form == "json":
-        print(json.dumps({"correlations": records, "left_out": alone}, indent=1, ensure_ascii=False, allow_nan=False))
+        print(json_text({"correlations": records, "left_out": alone}))
     elif form == "csv":
         import pandas as pd
 
-        print(pd.DataFrame(records).astype({"layer": "Int64"}).to_csv(index=False, lineterminator="\n"), end="")
+        print(
+            pd.DataFrame(records).astype({"layer": "Int64"}).map(guarded).to_csv(index=False, lineterminator="\n"),
+            end="",
+        )
     else:
         print(show_correlations(found, TABLES[form]))
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
-from xrealign.errors import DataError
+from xrealign.errors import DataError, visible
+from xrealign.escape import csv_cell, json_text, markdown
 
 
 class Format(StrEnum):
@@ -66,7 +66,7 @@ def show(results: Sequence[Result], model: str, task: str, format_: Format) -> s
             "mean": mean,
             "results": [asdict(one) for one in results],
         }
-        return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+        return json_text(content) + "\n"
     rows = [_cells(one) for one in results]
     header = ["language", "examples", metric, "95 % interval", "most frequent", "file"]
     if format_ == Format.csv:
@@ -77,13 +77,12 @@ def show(results: Sequence[Result], model: str, task: str, format_: Format) -> s
         for one in results:
             values = [one.metrics.get(name, "") for name in names]
             lowest = "" if one.majority is None else one.majority
-            writer.writerow(
-                [one.language, one.n, *values, one.low, one.high, lowest, one.below_majority, one.exchanged, one.file]
-            )
+            told = (csv_cell(one.exchanged), csv_cell(one.file))
+            writer.writerow([one.language, one.n, *values, one.low, one.high, lowest, one.below_majority, *told])
         return out.getvalue()
     if format_ == Format.md:
-        lines = [header, ["---"] + ["---:"] * 4 + ["---"], *rows]
-        return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+        head, *body = ["| " + " | ".join(map(markdown, line)) + " |\n" for line in [header, *rows]]
+        return "".join([head, "| --- | ---: | ---: | ---: | ---: | --- |\n", *body])
     widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
     text = "".join(
         "  ".join(
@@ -101,7 +100,7 @@ def show(results: Sequence[Result], model: str, task: str, format_: Format) -> s
         if one.exchanged:
             text += f"! {one.language}: types look exchanged ({one.exchanged}); do the labels mean the same?\n"
     cut = {reason: sum(one.cut.get(reason, 0) for one in results) for one in results for reason in one.cut}
-    return text + "".join(f"! {count:,} {reason}\n" for reason, count in cut.items() if count)
+    return visible(text + "".join(f"! {count:,} {reason}\n" for reason, count in cut.items() if count))
 
 
 def _cells(one: Result) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -187,14 +186,17 @@ def measure_command(
     if similarity_folder is not None:
         write_similarity(report, similarity_folder)
     if form == "csv":
+        from xrealign.escape import guarded
         from xrealign.report.scores import to_frame
 
-        print(to_frame(scores).to_csv(index=False, lineterminator="\n"), end="")
+        print(to_frame(scores).map(guarded).to_csv(index=False, lineterminator="\n"), end="")
     elif form == "json":
+        from xrealign.escape import json_text
+
         drawn = {"sentences": sentences, "word_pairs": word_pairs, "words": words, "resamples": resamples}
         made_by = {"link_encoder": link_encoder, "link_layer": link_layer}
         record = as_record(report, moved, pairs, files, asdict(settings) | drawn | made_by, encoders)
-        print(json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False))
+        print(json_text(record))
     else:
         print(as_text(report, moved, pairs, form))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from xrealign.errors import visible
+from xrealign.escape import markdown
 from xrealign.measure.correlation import Correlation
 from xrealign.measure.measures import DIRECTIONS
 from xrealign.measure.results import MEAN, Change, Result
@@ -109,14 +111,14 @@ def plain_table(head: list[str], rows: Rows, title: str) -> str:
     """Columns set apart by blanks."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = ["  ".join(c.rjust(w) for c, w in zip(cells, widths, strict=True)).rstrip() for cells in (head, *rows)]
-    return "\n".join([title, *lines])
+    return visible("\n".join([title, *lines]))
 
 
 def markdown_table(head: list[str], rows: Rows, title: str) -> str:
     """A pipe table under its title."""
-    cells = [[cell.replace("|", r"\|") for cell in row] for row in (head, *rows)]
+    cells = [[markdown(cell) for cell in row] for row in (head, *rows)]
     lines = [f"| {' | '.join(row)} |" for row in cells]
-    return "\n".join([f"**{title}**", "", lines[0], f"|{'|'.join(['---:'] * len(head))}|", *lines[1:]])
+    return "\n".join([f"**{markdown(title)}**", "", lines[0], f"|{'|'.join(['---:'] * len(head))}|", *lines[1:]])
 
 
 TABLES: Mapping[str, Table] = {"table": plain_table, "md": markdown_table}

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from xrealign.escape import csv_cell, json_text
 from xrealign.report.changes import Change, Counts
 from xrealign.report.comparison import Comparison, GroupLine, LanguageLine, Scored, TaskComparison
 from xrealign.report.context import metric_name
 from xrealign.report.dominance import AlmostOrder, almost_stochastic_order
 from xrealign.report.format import MISSING, counted, interval, markdown, percent, plain, points
-from xrealign.report.text_table import TextTable, csv_cell, write_tables
+from xrealign.report.text_table import TextTable, write_tables
 from xrealign.report.verdict import HONEST
 
 FORMATS = ("md", "csv", "latex", "json")
@@ -145,7 +145,7 @@ def _json(comparison: Comparison) -> str:
             for record in records(comparison)
         ],
     }
-    return json.dumps(whole, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    return json_text(whole) + "\n"
 
 
 def _group_table(table: TaskComparison) -> TextTable:

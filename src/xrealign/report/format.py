@@ -1,82 +1,16 @@
-"""Numbers and names as people read them, and text from data made harmless for each output format."""
+"""Numbers as people read them; names and other text go through `xrealign.escape`."""
 
 from __future__ import annotations
 
-import json
-import re
-import unicodedata
+from xrealign.escape import MINUS as MINUS
+from xrealign.escape import code_block as code_block
+from xrealign.escape import code_span as code_span
+from xrealign.escape import latex as latex
+from xrealign.escape import markdown as markdown
+from xrealign.escape import plain as plain
+from xrealign.escape import yaml_scalar as yaml_scalar
 
-MINUS = "\u2212"
 MISSING = "–"
-# Line and paragraph separators, controls, surrogates and unassigned code points break tables, YAML or terminals.
-_UNPRINTABLE = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})
-# Embeddings, overrides and isolates could turn round the text that follows a name.
-_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~$])")
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "_": r"\_",
-    "%": r"\%",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    MINUS: "$-$",
-}
-
-
-def plain(text: str, keep_lines: bool = False) -> str:
-    """``text`` on one line and without control characters or bidirectional overrides.
-
-    Each run of white space becomes one blank, each unprintable character U+FFFD. With ``keep_lines`` line ends
-    and blanks stay as they are.
-    """
-    kept = []
-    for char in text.replace("\r\n", "\n").replace("\t", "    ") if keep_lines else " ".join(text.split()):
-        if keep_lines and char == "\n":
-            kept.append(char)
-        elif char in _BIDI_CONTROLS or unicodedata.category(char) in _UNPRINTABLE:
-            kept.append("\ufffd")
-        else:
-            kept.append(char)
-    return "".join(kept)
-
-
-def markdown(text: str) -> str:
-    """``text`` as literal Markdown on one line: nothing in it is markup, HTML or a table bar."""
-    escaped = _MARKDOWN.sub(r"\\\1", plain(text).replace("&", "&amp;"))
-    return re.sub(r"^([+-]|\d+[.)])(?=\s)", r"\\\1", escaped)
-
-
-def code_span(text: str) -> str:
-    """``text`` as a Markdown code span, whatever back-ticks it holds."""
-    text = plain(text)
-    fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
-    pad = " " if text.startswith("`") or text.endswith("`") else ""
-    return f"{fence}{pad}{text}{pad}{fence}"
-
-
-def code_block(text: str, language: str = "") -> str:
-    """``text`` as a fenced Markdown block, whatever fences it holds."""
-    text = plain(text, keep_lines=True).strip("\n")
-    fence = "`" * max(3, max((len(run) for run in re.findall("`+", text)), default=0) + 1)
-    return f"{fence}{language}\n{text}\n{fence}"
-
-
-def latex(text: str) -> str:
-    """``text`` as literal LaTeX."""
-    return "".join(_LATEX.get(char, char) for char in plain(text))
-
-
-def yaml_scalar(value: str | float | int) -> str:
-    """``value`` as a double-quoted YAML scalar (JSON is a part of YAML 1.2) or a plain number."""
-    return json.dumps(plain(value) if isinstance(value, str) else value, ensure_ascii=False)
 
 
 def percent(value: float | None) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
-from xrealign.report.format import plain
+from xrealign.escape import json_text, plain
 from xrealign.report.pivot import Key, Pivot, PivotCell
 from xrealign.report.text_table import TEXT_FORMATS, TextTable
 
@@ -102,4 +100,4 @@ def _json(table: Pivot) -> str:
         "notes": [plain(note) for note in table.notes],
         "cells": cells,
     }
-    return json.dumps(whole, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    return json_text(whole) + "\n"

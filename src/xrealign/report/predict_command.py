@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from xrealign.escape import json_text
 from xrealign.report.compare_command import Metrics, Output, check_format, emit, pairs_of
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _json(
         },
         "dropped": dropped,
     }
-    return json.dumps(whole, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    return json_text(whole) + "\n"
 
 
 def _text(

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xrealign.errors import DataError, did_you_mean
+from xrealign.escape import guarded, unguarded
 from xrealign.textio import check_regular, decimal_number, read_lines, reason, whole_number, write_atomic
 from xrealign.types import Score
 
@@ -37,6 +38,8 @@ SCHEMA = pa.schema(
 )
 COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
 _OPTIONAL = frozenset({"layer", "labels"})
+LARGEST = 1 << 30
+"""Bytes of a table of scores at most, unpacked; five million rows."""
 # Files from before there was such a column are read as if it were empty.
 _LATER = frozenset({"model"})
 _NUMBERS: dict[str, Callable[[str], float]] = {
@@ -86,7 +89,8 @@ def to_frame(scores: Iterable[Score]) -> pd.DataFrame:
 def write_scores(scores: Iterable[Score], path: str | Path) -> Path:
     """Writes the scores to ``path``, as Parquet or CSV by its ending, whole or not at all.
 
-    In CSV a float is the shortest text that reads back equal; an absent ``layer`` or ``labels`` is empty.
+    In CSV a float is the shortest text that reads back equal; an absent ``layer`` or ``labels`` is empty; before a name
+    that a spreadsheet would take for a formula there is an apostrophe, which `read_scores` takes away.
 
     Raises:
         DataError: a score that ``check_scores`` refuses, or an unknown ending.
@@ -128,7 +132,7 @@ def _csv(scores: list[Score]) -> str:
     writer.writerow(COLUMNS)
     for score in scores:
         values = [getattr(score, name) for name in COLUMNS]
-        writer.writerow("" if value is None else repr(value) if isinstance(value, float) else value for value in values)
+        writer.writerow("" if v is None else repr(v) if isinstance(v, float) else guarded(v) for v in values)
     return buffer.getvalue()
 
 
@@ -144,11 +148,22 @@ def _check_columns(found: Sequence[str], path: Path) -> None:
         raise DataError(f"a column stands twice: {', '.join(found)}", path)
 
 
+def _whole_table(file: Any, path: Path) -> Any:
+    """All rows of a file that does not unpack to more than `LARGEST`."""
+    batches, size = [], 0
+    for batch in file.iter_batches(1024):
+        size += batch.nbytes
+        if size > LARGEST:
+            raise DataError(f"it unpacks to more than {LARGEST} bytes, which no table of scores does", path)
+        batches.append(batch)
+    return pa.Table.from_batches(batches, file.schema_arrow)
+
+
 def _read_parquet(path: Path) -> list[Score]:
     try:
         check_regular(path)
         with path.open("rb") as file:
-            table = pq.ParquetFile(file).read()
+            table = _whole_table(pq.ParquetFile(file), path)
     except OSError as error:
         raise DataError(f"cannot be read as Parquet: {reason(error).splitlines()[0]}", path) from None
     except (pa.ArrowException, ValueError) as error:
@@ -192,7 +207,7 @@ def _parse(name: str, text: str, path: Path, line: int) -> Any:
         return None
     read = _NUMBERS.get(name)
     if read is None:
-        return text
+        return unguarded(text)
     try:
         return read(text)
     except ValueError:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from xrealign.escape import csv_cell, json_text
 from xrealign.report.context import BASELINE, REALIGNED, SOURCE_GROUP, ReportContext, language_of, metric_name
 from xrealign.report.format import MISSING, latex, markdown, percent, plain, points
 from xrealign.report.measures import Measure, MeasureRow
@@ -228,19 +228,15 @@ def to_csv(table: Table) -> str:
     writer.writerow(_flat_keys(table))
     for record in records:
         writer.writerow(
-            "" if value is None else repr(value) if isinstance(value, float) else value for value in record.values()
+            "" if v is None else csv_cell(v) if isinstance(v, str) else repr(v) if isinstance(v, float) else v
+            for v in record.values()
         )
     return buffer.getvalue()
 
 
 def to_json(table: Table) -> str:
     """``{"title", "note", "rows": [{key: value}]}`` with the keys and raw values of ``to_csv``."""
-    return json.dumps(
-        {"title": plain(table.title), "note": plain(table.note), "rows": _records(table)},
-        ensure_ascii=False,
-        indent=1,
-        allow_nan=False,
-    )
+    return json_text({"title": plain(table.title), "note": plain(table.note), "rows": _records(table)})
 
 
 def _flat_keys(table: Table) -> list[str]:

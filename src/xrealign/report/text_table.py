@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from xrealign.report.format import latex, markdown, plain
-
-_NUMBER = re.compile(r"[-+\u2212]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?", re.IGNORECASE)
+from xrealign.escape import csv_cell as csv_cell
+from xrealign.escape import latex, markdown
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +20,6 @@ class TextTable:
     rows: tuple[tuple[str, ...], ...]
     text_columns: int = 1
     notes: tuple[str, ...] = ()
-
-
-def csv_cell(text: str) -> str:
-    """``text`` that no spreadsheet takes for a formula: an apostrophe before ``= + - @`` unless it is a number."""
-    text = plain(text)
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@") and not _NUMBER.fullmatch(text) else text
 
 
 def text_markdown(table: TextTable) -> str:

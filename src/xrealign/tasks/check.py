@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,6 +13,7 @@ from typing import Any
 import regex
 
 from xrealign.errors import ConfigError, LanguageError, XrealignError
+from xrealign.escape import csv_cell, json_text, plain
 from xrealign.language import Language, parse_language
 from xrealign.segment import find_spans, rule_of
 from xrealign.tasks.check_names import compare_names
@@ -266,7 +266,7 @@ def printed(checked: Checked, form: str) -> str:
             "mismatches": list(checked.mismatches),
             "notes": list(checked.notes),
         }
-        return json.dumps(content, ensure_ascii=False, indent=1)
+        return json_text(content)
     every = [*checked.files, total]
     if form == "csv":
         out = io.StringIO()
@@ -274,10 +274,10 @@ def printed(checked: Checked, form: str) -> str:
         writer.writerow(["file", "language", "what", "name", "count"])
         for counts in every:
             for what in ("examples", "words", "unanswerable", "repeated"):
-                writer.writerow([counts.file, counts.language or "", what, "", getattr(counts, what)])
+                writer.writerow([csv_cell(counts.file), counts.language or "", what, "", getattr(counts, what)])
             for what in ("labels", "tags", "spans", "left_out"):
                 for name, count in getattr(counts, what).items():
-                    writer.writerow([counts.file, counts.language or "", what, name, count])
+                    writer.writerow([csv_cell(counts.file), counts.language or "", what, csv_cell(name), count])
         return out.getvalue().rstrip("\n")
     return _table(checked, total)
 
@@ -295,7 +295,9 @@ def _table(checked: Checked, total: FileCounts) -> str:
     for counts in [*checked.files, total]:
         read_as = ", ".join(f"{key}: {value}" for key, value in counts.read_as.items())
         cells = (counts.examples, counts.words, sum(counts.left_out.values()), len(counts.faults))
-        table.add_row(counts.file, counts.language or "", *(f"{cell:,}" if cell else "·" for cell in cells), read_as)
+        table.add_row(
+            plain(counts.file), counts.language or "", *(f"{cell:,}" if cell else "·" for cell in cells), read_as
+        )
     blocks: list[Table] = [table]
     for what in ("labels", "tags", "spans"):
         names = getattr(total, what)
@@ -306,7 +308,7 @@ def _table(checked: Checked, total: FileCounts) -> str:
         block.add_column("all", justify="right")
         few = checked.files if 1 < len(checked.files) <= 6 else ()
         for counts in few:
-            block.add_column(Path(counts.file).name, justify="right")
+            block.add_column(plain(Path(counts.file).name), justify="right")
         if not few:
             block.add_column("files", justify="right")
         if len(names) > MOST_ROWS:
@@ -315,7 +317,7 @@ def _table(checked: Checked, total: FileCounts) -> str:
         for name, count in list(names.items())[:MOST_ROWS]:
             having = sum(name in getattr(counts, what) for counts in checked.files)
             cells_of = [f"{getattr(c, what).get(name, 0):,}" for c in few] or [f"{having}"]
-            block.add_row(name, f"{count:,}", *cells_of)
+            block.add_row(plain(name), f"{count:,}", *cells_of)
         blocks.append(block)
     out = io.StringIO()
     console = Console(file=out, width=160, no_color=True, markup=False, emoji=False, highlight=False)

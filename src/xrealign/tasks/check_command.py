@@ -57,7 +57,7 @@ def check_command(
 
     Every fault is told on stderr with file and line; then the exit code is 2.
     """
-    from xrealign.errors import ConfigError, did_you_mean
+    from xrealign.errors import ConfigError, did_you_mean, visible
     from xrealign.tasks.check import CHECKED, check_files, faults_of, parse_pairs, printed
 
     for what, value, known in (("--task", task, CHECKED), ("--format", form, ("table", "json", "csv"))):
@@ -71,6 +71,6 @@ def check_command(
     print(printed(checked, form))
     faults = faults_of(checked)
     for line in [*checked.notes, *faults]:
-        print(line, file=sys.stderr)
+        print(visible(line).replace("\n", "\\n"), file=sys.stderr)
     if faults and not (lenient and checked.only_left_out):
         raise typer.Exit(2)
