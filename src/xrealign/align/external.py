@@ -21,6 +21,7 @@ from xrealign.align.external_run import BACKWARD, BARS, FORWARD, SRC, Pair, pair
 from xrealign.align.linker import Linked, Linker, Recipe, ScoredLinks, Sentences
 from xrealign.align.statistical_model import LONGEST
 from xrealign.align.symmetrize import SYMMETRIZATIONS, symmetrize
+from xrealign.arrays import read_npy
 from xrealign.errors import ArtifactError, ConfigError, DataError, did_you_mean
 from xrealign.store import Stage, build, file_digest, rebuild_if_damaged
 
@@ -139,10 +140,10 @@ def find_program(name: str, hint: str = "") -> Path:
 def _open_kept(folder: Path) -> _Kept:
     """Raises: ArtifactError: a file is missing or damaged."""
     try:
-        arrays = {path.stem: np.load(path, allow_pickle=False) for path in folder.glob("*.npy")}
+        arrays = {path.stem: read_npy(path) for path in folder.glob("*.npy")}
         ends = tuple((folder / f"{name}.txt", arrays[name]) for name in (FORWARD, BACKWARD) if name in arrays)
         return _Kept(arrays["digests"], arrays["order"], ends)
-    except (OSError, ValueError, EOFError, KeyError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise ArtifactError(f"{folder} is damaged ({error}); delete it and align again") from None
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from xrealign.align.em import WIDEST, Array, Places, make_batches, posterior
 from xrealign.align.em_training import Fitted, Model, Table
 from xrealign.align.linker import NO_LINKS, Linked, ScoredLinks, Sentences
 from xrealign.align.symmetrize import symmetrize
+from xrealign.arrays import read_npz
 from xrealign.errors import ArtifactError
 from xrealign.store import seal, unseal
 from xrealign.writing import new_file
@@ -123,15 +123,15 @@ def load_model(folder: Path, settings: Mapping[str, Any]) -> Trained:
         data = (folder / MODEL).read_bytes()
         if hashlib.sha256(data).hexdigest() != settings["sha256"]:
             raise ValueError("its digest is another")
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            tables, places = [], []
-            for k in (0, 1):
-                tables.append(Table(*(arrays[f"{part}{k}"].astype(np.float64) for part in ("seen", "unseen", "null"))))
-                places.append(Places(float(arrays[f"tension{k}"]), arrays[f"jumps{k}"], float(settings["null"])))
-            words = (_words(arrays["words0"], arrays["ends0"]), _words(arrays["words1"], arrays["ends1"]))
-            keys = arrays["keys"]
+        arrays = read_npz(io.BytesIO(data))
+        tables, places = [], []
+        for k in (0, 1):
+            tables.append(Table(*(arrays[f"{part}{k}"].astype(np.float64) for part in ("seen", "unseen", "null"))))
+            places.append(Places(float(arrays[f"tension{k}"]), arrays[f"jumps{k}"], float(settings["null"])))
+        words = (_words(arrays["words0"], arrays["ends0"]), _words(arrays["words1"], arrays["ends1"]))
+        keys = arrays["keys"]
         _check_shapes(words, keys, tables, places)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{folder / MODEL} is damaged ({error}); train the aligner again") from None
     kind = str(settings["stages"][-1][0])
     return Trained(kind, settings["lowercase"], words, keys, (tables[0], tables[1]), (places[0], places[1]))

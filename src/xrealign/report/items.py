@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import zlib
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
+from xrealign.arrays import read_npz
 from xrealign.errors import DataError
 from xrealign.report.stats import Items, Shares
 from xrealign.writing import write_atomic
@@ -36,18 +35,17 @@ def read_items(path: Path) -> dict[tuple[str, str], Shares]:
         DataError: it is no such file.
     """
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            pairs = dict.fromkeys(tuple(key.split(" ")[:2]) for key in file.files)
-            return {
-                (method, language): Shares(
-                    file[f"{method} {language} parts"].astype(np.float64),
-                    file[f"{method} {language} wholes"].astype(np.float64),
-                )
-                for method, language in pairs
-            }
-    except (OSError, EOFError, BadZipFile, ValueError, KeyError, TypeError, zlib.error) as error:
-        why = "it holds a pickle, which is never opened" if "pickle" in str(error) else str(error)
-        raise DataError(f"not a file of test items ({why}); run the experiment's command again", path) from None
+        arrays = read_npz(path)
+        pairs = dict.fromkeys(tuple(key.split(" ")[:2]) for key in arrays)
+        return {
+            (method, language): Shares(
+                arrays[f"{method} {language} parts"].astype(np.float64),
+                arrays[f"{method} {language} wholes"].astype(np.float64),
+            )
+            for method, language in pairs
+        }
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"not a file of test items ({error}); run the experiment's command again", path) from None
 
 
 def _ones(values: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from xrealign.errors import ArtifactError, DataError, did_you_mean
 from xrealign.report.comparison import SOURCE, Items
@@ -93,7 +93,8 @@ def _run(folder: Path) -> ScoreSet:
     if not (folder / INPUTS).is_file():
         return ScoreSet(name, scores)
     kept = _json(folder / INPUTS)
-    groups, context = kept.get("groups", {}), kept.get("context", {})
+    groups = _table(folder / INPUTS, kept, "groups")
+    context = cast(ReportContext, _table(folder / INPUTS, kept, "context"))
     source = context.get("source") or next(iter(groups.get(SOURCE_GROUP, [])), SOURCE)
     items: dict[tuple[str, str, str], Any] = {}
     if context.get("task") and (folder / ITEMS).is_file():
@@ -113,7 +114,8 @@ def _settings(config: str) -> str:
 
 def _sweep(folder: Path) -> list[ScoreSet]:
     state = _json(folder / SWEEP)
-    labels: dict[str, Mapping[str, str]] = {cell: facts["labels"] for cell, facts in state.get("cells", {}).items()}
+    cells = _table(folder / SWEEP, state, "cells")
+    labels = {cell: _table(folder / SWEEP, facts, "labels") for cell, facts in cells.items()}
     variants: dict[tuple[str, str], list[Score]] = {}
     for score in read_scores(folder / SCORES):
         if score.run not in labels:
@@ -125,10 +127,22 @@ def _sweep(folder: Path) -> list[ScoreSet]:
     return [ScoreSet(name, scores) for (_, name), scores in variants.items()]
 
 
+def _table(path: Path, table: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """What stands there under the key, empty where nothing does.
+
+    Raises:
+        ArtifactError: it is no object.
+    """
+    found = table.get(key, {}) if isinstance(table, dict) else None
+    if not isinstance(found, dict):
+        raise ArtifactError(f"{path} is damaged ({key} is no object); make the run again")
+    return found
+
+
 def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ArtifactError(f"{path} is damaged ({error}); make the run again") from None
 
 

@@ -5,21 +5,17 @@ No torch: vectors and counts arrive as numpy arrays from whoever has the encoder
 
 from __future__ import annotations
 
-import tokenize
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from xrealign.arrays import read_npz
 from xrealign.errors import DataError, LanguageError
 from xrealign.language import Language, parse_language
 from xrealign.select.distances import Distances, Matrix
-from xrealign.textio import UNREADABLE, check_regular, decimal_number, read_lines, reason, write_atomic
-
-LARGEST_ARRAY = 1 << 30
-"""Bytes of an array in a matrix file, unpacked; 11,000 languages."""
+from xrealign.textio import check_regular, decimal_number, read_lines, reason, write_atomic
 
 
 def read_matrix(path: str | Path) -> tuple[list[Language], Matrix]:
@@ -74,31 +70,17 @@ def _check_distances(names: Sequence[str], matrix: Matrix, path: Path, lines: Se
 
 
 # What numpy raises of files that are no arrays: truncated, packed strangely, with headers that are no Python literals.
-_NO_NPZ = (
-    *UNREADABLE, ValueError, KeyError, TypeError, SyntaxError, RuntimeError, MemoryError, tokenize.TokenError,
-    zipfile.BadZipFile,
-)  # fmt: skip
-
-
 def _read_npz(path: Path) -> tuple[list[str], Matrix]:
     try:
         check_regular(path)
+        arrays = read_npz(path)
     except OSError as error:
         raise DataError(f"cannot be read: {reason(error)}", path) from None
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
-                if member.file_size > LARGEST_ARRAY:
-                    told = f"{member.filename} has {member.file_size} bytes unpacked, expected {LARGEST_ARRAY} at most"
-                    raise DataError(told, path)
-        with np.load(path, allow_pickle=False) as file:
-            if not {"languages", "matrix"} <= set(file.files):
-                raise DataError(f"holds {', '.join(file.files)}; expected languages and matrix", path)
-            names, matrix = file["languages"], file["matrix"]
-    except _NO_NPZ as error:
-        raise DataError(
-            f"cannot be read as npz: {str(error).splitlines()[0] if str(error) else 'damaged'}", path
-        ) from None
+    except ValueError as error:
+        raise DataError(f"cannot be read as npz: {error}", path) from None
+    if not {"languages", "matrix"} <= set(arrays):
+        raise DataError(f"holds {', '.join(arrays)}; expected languages and matrix", path)
+    names, matrix = arrays["languages"], arrays["matrix"]
     if names.ndim != 1 or names.dtype.kind != "U":
         told = f"languages is an array of {names.dtype} of shape {names.shape}, expected a row of strings"
         raise DataError(told, path)

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+from xrealign.arrays import read_npy
 from xrealign.errors import ArtifactError, OutputError
 from xrealign.model.words import EncodedTexts
 from xrealign.progress import say
@@ -122,13 +123,13 @@ class FrontStore:
                 shutil.rmtree(path, ignore_errors=True)
                 self._read.discard(path.name)
                 continue
-            keys, lengths = (np.load(path / name, allow_pickle=False) for name in FILES[:2])
+            keys, lengths = (read_npy(path / name) for name in FILES[:2])
             starts = np.concatenate([[0], np.cumsum(lengths)])[:-1].tolist()
             flat = keys.tobytes()
             for place, start in enumerate(starts):
                 self.places[flat[16 * place : 16 * place + 16]] = (len(self.tables), start)
             # Copy on write: torch wants memory it might write to, the file stays as it is.
-            self.tables.append(np.load(path / "states.npy", mmap_mode="c", allow_pickle=False))
+            self.tables.append(read_npy(path / "states.npy", mmap_mode="c"))
 
 
 @contextlib.contextmanager
@@ -154,11 +155,13 @@ def _fault(path: Path, width: int, dtype: np.dtype[Any]) -> str | None:
         manifest = json.loads((path / "table.json").read_text(encoding="utf-8"))
         if manifest["format"] != FORMAT or any(manifest["sha256"][n] != file_digest(path / n) for n in FILES):
             return "is damaged"
-        keys, lengths = (np.load(path / name, allow_pickle=False) for name in FILES[:2])
-        states = np.load(path / "states.npy", mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, KeyError, TypeError):
+        keys, lengths = (read_npy(path / name) for name in FILES[:2])
+        states = read_npy(path / "states.npy", mmap_mode="r")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "is damaged"
-    whole = keys.shape == (len(lengths), 16) and states.shape == (int(lengths.sum()), width) and states.dtype == dtype
+    counted = lengths.ndim == 1 and lengths.dtype.kind == "i" and bool((lengths >= 0).all())
+    whole = counted and keys.shape == (len(lengths), 16) and keys.dtype == np.uint8 and states.dtype == dtype
+    whole = whole and states.shape == (int(lengths.sum()), width)
     return None if whole else "does not hold what its name says"
 
 
