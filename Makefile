@@ -49,7 +49,7 @@ faults: setup
 	$(BIN)/python tests/faults/run.py
 
 # Coverage-guided fuzzing of every reader, ten minutes each; `make fuzz SECONDS=30 READER="conllu tmx"` for less.
-# KEEP=1 saves the smallest inputs that reach most into tests/faults/fuzz/cases, which `make faults` replays.
+# KEEP=1 saves findings and a few kB of the inputs into tests/faults/fuzz/cases, which `make faults` and `make test` replay.
 SECONDS ?= 600
 fuzz: setup
 	$(BIN)/python tests/faults/fuzz/drive.py --seconds $(SECONDS) $(READER:%=--reader %) $(if $(KEEP),--keep)

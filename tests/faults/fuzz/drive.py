@@ -16,6 +16,7 @@ import os
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,14 +33,15 @@ PARTS = ("corpus", "found", "seeds", "log")
 BUILD = Path(__file__).resolve().parents[3] / "build" / "fuzz"
 LARGEST = 4096  # bytes of an input
 MEMORY = 6 << 30  # bytes; what wants more is refused by the system
-KEPT = 6000  # bytes of inputs saved for a reader
+GRACE = 100  # seconds to end in, more than libFuzzer gives an input
+KEPT = 3000  # bytes of inputs saved for a reader, or about as many
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=600, help="for each reader (600)")
     parser.add_argument("--reader", action="append", default=[], help="only this one; several")
-    parser.add_argument("--keep", action="store_true", help="save the smallest inputs that cover most, and findings")
+    parser.add_argument("--keep", action="store_true", help="save some of the inputs, and findings")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if importlib.util.find_spec("atheris") is None:
@@ -106,6 +108,8 @@ def _confirmed(name: str, target: Target, code: int) -> tuple[str, list[str]]:
             last = finding.told.strip().splitlines()[-1][:200]
             findings.append(f"{finding.key}: {last}  [{path.relative_to(BUILD)}, {path.stat().st_size} bytes]")
     findings += [f"ended hard: {path.relative_to(BUILD)}" for path in sorted(found.glob("hard-*"))]
+    if "Done " not in log and not code:
+        findings.append("the fuzzer did not end, and was killed")
     if code and not findings:
         findings.append(f"the fuzzer ended with {code}: {' | '.join(log.strip().splitlines()[-3:])[:400]}")
     count = int(runs[-1]) if runs else 0
@@ -139,9 +143,19 @@ def _work(readers: Sequence[str], seconds: int) -> int:
                 _fuzz(name, target, seconds)
             finally:
                 os._exit(1)
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        print(name, code, round(time.monotonic() - begun), flush=True)
+        print(name, _ended(pid, begun + seconds + GRACE), round(time.monotonic() - begun), flush=True)
     return 0
+
+
+def _ended(pid: int, latest: float) -> int:
+    """The exit code of a fork; one that is done and does not end (libraries with threads of their own) is killed."""
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        if time.monotonic() > latest:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            return 0
+        time.sleep(0.1)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def _fuzz(name: str, target: Target, seconds: int) -> None:
@@ -184,22 +198,17 @@ def _fuzz(name: str, target: Target, seconds: int) -> None:
 
 
 def _keep(name: str) -> None:
-    """Saves every finding, and of the inputs that reached something new the smallest."""
+    """Saves every finding, and of the inputs that reached something new some of every size."""
     kept = {case: data for case, data in read_cases(name).items() if not case.startswith("reached ")}
     for path in sorted((BUILD / "found" / name).glob("*.input")):
         kept.setdefault(f"found {path.stem}", path.read_bytes())
-    room = KEPT
-    for data in sorted(_chosen(name), key=len):
-        room -= len(data)
-        if room < 0:
-            break
-        if data not in kept.values():
-            kept[f"reached {name_of(data)}"] = data
+    reached = sorted(
+        (path.read_bytes() for path in (BUILD / "corpus" / name).iterdir()), key=lambda data: (len(data), data)
+    )
+    reached = [data for data in reached if len(data) <= LARGEST // 4 and data not in kept.values()]
+    every = max(1, -(-sum(map(len, reached)) // KEPT))
+    kept |= {f"reached {name_of(data)}": data for data in reached[every // 2 :: every]}
     write_cases(name, kept)
-
-
-def _chosen(name: str) -> Sequence[bytes]:
-    return [path.read_bytes() for path in (BUILD / "corpus" / name).iterdir()]
 
 
 if __name__ == "__main__":

@@ -74,14 +74,14 @@ def scores(path: Path) -> None:
 
 
 def languages(path: Path) -> None:
+    refused = None
     for text in path.read_bytes().decode("utf-8", "replace").split("\n"):
         try:
             language_list(text)
-        except (XrealignError, OSError) as error:
+        except XrealignError as error:
             refused = error
-            if isinstance(error, OSError):
-                raise
-    raise refused
+    if refused is not None:
+        raise refused
 
 
 def matrix(path: Path) -> None:
