@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -23,6 +24,13 @@ def _path(text: str) -> str:
     return text
 
 
+def _run_name(text: str) -> str:
+    if _RESERVED.fullmatch(text.partition(".")[0]) or text.endswith("."):
+        raise ValueError("Windows has no folder of that name; choose another")
+    return text
+
+
+_RESERVED = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9]", re.IGNORECASE)
 FilePath = Annotated[str, AfterValidator(_path)]
 LanguageTag = Annotated[str, AfterValidator(_language)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -372,7 +380,7 @@ class ReportTable(_Table):
 
 
 class Config(_Table):
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"), AfterValidator(_run_name)]
     """Name of the run's folder: letters, digits, dot, dash, underscore."""
     seed: Annotated[int, Field(ge=0)] = 17
     source: LanguageTag = "eng_Latn"
