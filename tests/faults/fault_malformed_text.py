@@ -4,6 +4,7 @@ and what was expected; nothing half-written is left."""
 from __future__ import annotations
 
 import hashlib
+import resource
 import shutil
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +17,8 @@ from harness import Ended, Fault, Outcome, cli, fork, last_line, traceback_free
 
 LONGEST_MESSAGE = 1000
 MOST_LINES = 25
+LONGEST_WAIT = 120
+"""Seconds after which a child hangs; a busy machine may need many for little."""
 GROUPS = {
     "malformed sentence pairs": bitexts.CASES,
     "malformed links and dictionaries": links.CASES,
@@ -34,8 +37,11 @@ def try_case(case: Case, scratch: Path, experiment: Callable[[], Path]) -> Outco
     lay_out(case.files, folder)
     before = _listing(folder)
     call = cli(*case.command.split(), *case.words)
-    ended = fork(call, folder=folder, limit=case.seconds)
+    used = _processor_time()
+    ended = fork(call, folder=folder, limit=LONGEST_WAIT)
+    used = _processor_time() - used
     problems = _problems(case, ended)
+    problems += [f"it took {used:.0f} s of processor time"] if used > case.seconds else []
     if not case.works:
         problems += [f"{name} was left behind" for name in sorted(_listing(folder) ^ before)]
     shutil.rmtree(folder)
@@ -54,6 +60,12 @@ def _problems(case: Case, ended: Ended) -> list[str]:
     problems += [f"{character!r} is printed" for line in told for character in line if _is_control(character)]
     problems += [f"{len(told)} lines"] if len(told) > MOST_LINES else []
     return problems
+
+
+def _processor_time() -> float:
+    """Seconds that children which have ended took."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _is_control(character: str) -> bool:

@@ -38,8 +38,8 @@ SCHEMA = pa.schema(
 )
 COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
 _OPTIONAL = frozenset({"layer", "labels"})
-LARGEST = 1 << 30
-"""Bytes of a table of scores at most, unpacked; five million rows."""
+LARGEST = 1 << 28
+"""Bytes of a table of scores at most, unpacked; a million rows."""
 # Files from before there was such a column are read as if it were empty.
 _LATER = frozenset({"model"})
 _NUMBERS: dict[str, Callable[[str], float]] = {

@@ -36,7 +36,7 @@ class Case:
         words: more words of the command, for those with blanks in them.
         works: it is no error; ``told`` is then looked for in all that is printed.
         fast: tried in the fast part, too.
-        seconds: it must be over in this time.
+        seconds: of processor time, at most.
     """
 
     name: str

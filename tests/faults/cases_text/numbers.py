@@ -65,6 +65,12 @@ def damaged() -> bytes:
     return bytes(data)
 
 
+def parquet_bomb(path: Path) -> None:
+    """A small file that unpacks to 300 megabytes: one long name, many times."""
+    names = pa.DictionaryArray.from_arrays(pa.array([0] * 300, pa.int32()), ["x" * (1 << 20)])
+    pq.write_table(pa.table({"run": names}), path, compression="zstd", store_schema=False)
+
+
 def run_folder(path: Path) -> None:
     """A run whose scores are good and whose other file is damaged."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -133,6 +139,7 @@ CASES = (
         "parquet-nul-value", packed(value=pa.array([None], pa.float64())), "s.parquet: column value is empty in row 1"
     ),
     parquet("parquet-nan", packed(value=[float("nan")]), "s.parquet: row 1", "value nan is not a number"),
+    parquet("parquet-bomb", parquet_bomb, "s.parquet: it unpacks to more than 268435456 bytes"),
     parquet("parquet-pickled-extension", pickled(), "s.parquet: "),
     parquet("parquet-is-a-folder", folder, "s.parquet: cannot be read as Parquet: Is a directory"),
     parquet("parquet-is-a-pipe", fifo, "s.parquet: cannot be read as Parquet: is a pipe or a device"),
