@@ -126,7 +126,7 @@ def _counts(counts: Counts | None) -> Record:
 def _csv(found: Sequence[Record]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(found[0])
+    writer.writerow(map(csv_cell, found[0]))
     for record in found:
         writer.writerow(
             "" if v is None else csv_cell(v) if isinstance(v, str) else repr(v) if isinstance(v, float) else v

@@ -225,7 +225,7 @@ def to_csv(table: Table) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     records = _records(table)
-    writer.writerow(_flat_keys(table))
+    writer.writerow(map(csv_cell, _flat_keys(table)))
     for record in records:
         writer.writerow(
             "" if v is None else csv_cell(v) if isinstance(v, str) else repr(v) if isinstance(v, float) else v
