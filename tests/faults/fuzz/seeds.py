@@ -133,7 +133,7 @@ TEXT: Mapping[str, tuple[str, ...]] = {
     "languages": ("zh-Hant-TW\ndeu_Latn\nGerman\nSerbian (Latin)\nstan1295\nen_XX\n",),
     "matrix": ("\teng\tdeu\neng\t0\t0.5\ndeu\t0.5\t0\n",),
     "published": ("method,seed,eval_de_accuracy,eval_same_accuracy\nbase,17,0.5,80\nbase,23,0.4,81\n",),
-    "manifest": ('{"format": 1, "files": {"a.txt": {"bytes": 1, "sha256": "x"}}}',),
+    "manifest": ('{"format": 2, "files": {"a.txt": {"bytes": 1, "sha256": "x"}}}',),
     "run-scores": (json.dumps([dataclasses.asdict(ONE_SCORE[0])]),),
     "run": (
         '%%%% report-input.json\n{"groups": {"source": ["eng_Latn"]}, "context": {"task": "t", "config": "seed = 1"}}',
@@ -202,7 +202,9 @@ def _saved() -> dict[str, tuple[bytes, ...]]:
             ),
         ),
         "checkpoint": (
-            joined({CHECKPOINT[0]: b'{"format": 1, "step": 1, "history": []}', CHECKPOINT[1]: save(tensors)}),
+            joined(
+                {CHECKPOINT[0]: b'{"format": 2, "step": 1, "history": [], "pending": []}', CHECKPOINT[1]: save(tensors)}
+            ),
         ),
         "transforms": (joined({TRANSFORMS[0]: facts, TRANSFORMS[1]: save(maps)}),),
         "head": (joined({"head.safetensors": save(head), "labels.json": b'["x", "y"]'}),),

@@ -31,7 +31,7 @@ from xrealign.report.run_scores import read_score_sets
 from xrealign.report.scores import read_scores, write_scores
 from xrealign.scoring import read_scores as read_run_scores
 from xrealign.select.matrices import read_matrix
-from xrealign.store import MANIFEST, file_digest, read_manifest, verify
+from xrealign.store import MANIFEST, file_digest, read_manifest, seal, verify
 from xrealign.tasks.task import task_from_json
 from xrealign.textio import read_lines
 from xrealign.train.adapters import ADAPTER, read_adapter
@@ -47,6 +47,17 @@ def emptied(path: Path) -> Path:
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(parents=True)
     return path
+
+
+def sealed(data: bytes, **facts: object) -> bytes:
+    """A manifest with these facts and the seal it would have, if it is one at all."""
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError):
+        return data
+    if not isinstance(content, dict):
+        return data
+    return seal({name: value for name, value in content.items() if name != "seal"} | facts).encode("utf-8", "replace")
 
 
 def statistical(path: Path) -> None:
@@ -109,19 +120,15 @@ def checkpoint(path: Path) -> None:
     step = folder / "step-00000001"
     step.mkdir()
     (step / "state.safetensors").write_bytes(path.with_name("state.safetensors").read_bytes())
-    try:
-        manifest = json.loads(path.read_bytes())
-        manifest["sha256"] = file_digest(step / "state.safetensors")
-        (step / "checkpoint.json").write_text(json.dumps(manifest), "utf-8")
-    except (ValueError, TypeError, RecursionError):
-        (step / "checkpoint.json").write_bytes(path.read_bytes())
+    digest = file_digest(step / "state.safetensors")
+    (step / "checkpoint.json").write_bytes(sealed(path.read_bytes(), sha256=digest))
     model = torch.nn.Linear(2, 1)
     load_checkpoint(folder, model, torch.optim.AdamW(model.parameters()))
 
 
 def manifest(path: Path) -> None:
     folder = emptied(path.parent / "result")
-    (folder / MANIFEST).write_bytes(path.read_bytes())
+    (folder / MANIFEST).write_bytes(sealed(path.read_bytes()))
     (folder / "a.txt").write_bytes(b"x")
     read_manifest(folder)
     verify(folder)
@@ -157,6 +164,7 @@ def finished_run(path: Path) -> None:
 
 
 def lock(path: Path) -> None:
+    path.write_bytes(sealed(path.read_bytes()))
     read_lock(path.parent)
 
 
