@@ -37,5 +37,5 @@ def sentence_vectors(
             batch = make_batch([(encoded, rows)], encoder.tokenizer.pad_token_id).to(encoder.device)
             hidden = hidden_state(encoder.model, layer, batch.inputs)
             vectors[rows] = pool_sentences(hidden, batch.inputs["attention_mask"]).float().cpu().numpy()
-    check_vectors([bool(whole) for whole in np.isfinite(vectors).all(axis=1)], texts, what or "sentence vectors")
+    check_vectors([bool(np.isfinite(vector).all()) for vector in vectors], texts, what or "sentence vectors")
     return vectors
