@@ -64,7 +64,7 @@ class OutputError(XrealignError, OSError):
     """A file or folder that cannot be written; ``errno``, ``strerror`` and ``filename`` as any OSError has them."""
 
     def __str__(self) -> str:
-        return self.strerror if self.filename is None else f"{self.filename}: {self.strerror}"
+        return f"{self.strerror}" if self.filename is None else f"{self.filename}: {self.strerror}"
 
 
 class TrainingError(XrealignError):

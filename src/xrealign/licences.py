@@ -80,12 +80,11 @@ def normal(name: str) -> str:
 
 def terms_of(about: metadata.PackageMetadata) -> str:
     """The licence in the words of a distribution's metadata, or ""."""
-    expression = about.get("License-Expression")
-    if expression:
+    for expression in about.get_all("License-Expression") or ():
         return str(expression)
     classes = [line.split(" :: ")[-1] for line in about.get_all("Classifier") or () if line.startswith("License ::")]
     classes = [line for line in classes if line != "OSI Approved"]
-    text = " ".join(str(about.get("License") or "").split())
+    text = " ".join(" ".join(about.get_all("License") or ()).split())
     short = text if text and len(text) <= LONGEST and not re.match(r"copyright|=", text, re.IGNORECASE) else ""
     return short or ", ".join(classes) or text[:LONGEST]
 

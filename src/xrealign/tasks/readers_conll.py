@@ -75,8 +75,8 @@ def raw_conll(
     header = _header(blocks[0][0][1], columns)
     if header:
         if len(header) != width:
-            told = f"the header has {len(header)} columns, the lines below it {width}"
-            raise DataError(told, path, blocks[0][0][0])
+            message = f"the header has {len(header)} columns, the lines below it {width}"
+            raise DataError(message, path, blocks[0][0][0])
         faults.remarks["header"] = " ".join(header)
         blocks[0] = blocks[0][1:]
         if not blocks[0]:

@@ -69,8 +69,8 @@ def read_fields(
             empty = next(name for name in wanted if not cells[places[name]].strip())
             expected = "" if header or columns else f"; expected {_shape(wanted, separator)}, all not empty"
             faults.add(f"column {places[empty] + 1} ({empty}) is empty{expected}", line)
-        elif "label" in wanted and (told := odd_name(cells[places["label"]].strip())):
-            faults.add(f"label {shown(cells[places['label']].strip())} {told}", line)
+        elif "label" in wanted and (odd := odd_name(cells[places["label"]].strip())):
+            faults.add(f"label {shown(cells[places['label']].strip())} {odd}", line)
         else:
             try:
                 wanted_row = language is None or "language" not in places or _language(cells, places) == language
