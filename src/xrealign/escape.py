@@ -78,8 +78,9 @@ def code_block(text: str, language: str = "") -> str:
 
 
 def latex(text: str) -> str:
-    """``text`` as literal LaTeX."""
-    return "".join(_LATEX.get(char, char) for char in plain(text))
+    """``text`` as literal LaTeX; at the beginning of a row ``[`` and ``*`` would be taken by the line break before."""
+    made = "".join(_LATEX.get(char, char) for char in plain(text))
+    return "{}" + made if made.startswith(("[", "*")) else made
 
 
 def yaml_scalar(value: str | float | int) -> str:

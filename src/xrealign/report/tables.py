@@ -271,8 +271,6 @@ def to_latex(table: Table) -> str:
     lines += [" & ".join(latex(column.title) for column in table.columns) + r" \\", r"\midrule"]
     for row in table.rows:
         cells = [latex(cell_text(cell, column.kind)) for cell, column in zip(row, table.columns, strict=True)]
-        # A row that starts with "[" would be read as the optional argument of the "\\" before it.
-        cells[0] = "{}" + cells[0] if cells[0].startswith("[") else cells[0]
         lines.append(" & ".join(cells) + r" \\")
     caption = latex(table.title + (f". {table.note}" if table.note else ""))
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", rf"\caption{{{caption}}}", r"\end{table}"]) + "\n"

@@ -72,9 +72,9 @@ def _table(columns: Sequence[tuple[str, int]], first: int, header: bool = True) 
     table.show_header = header
     for number, (title, width) in enumerate(columns):
         if number == 0:
-            table.add_column(title, width=first)
+            table.add_column(Text(title), width=first)
         else:
-            table.add_column(title, width=width, justify="right", no_wrap=True)
+            table.add_column(Text(title), width=width, justify="right", no_wrap=True)  # a str would be markup
     return table
 
 

@@ -47,9 +47,7 @@ def text_latex(table: TextTable) -> str:
     lines = [r"\begin{table}", r"\centering", rf"\begin{{tabular}}{{{align}}}", r"\toprule"]
     lines += [" & ".join(latex(name) for name in table.header) + r" \\", r"\midrule"]
     for row in table.rows:
-        cells = [latex(cell) for cell in row]
-        # A row that starts with "[" or "*" would be read as an argument of the "\\" before it.
-        lines.append(" & ".join(["{}" + cells[0] if cells[0][:1] in ("[", "*") else cells[0], *cells[1:]]) + r" \\")
+        lines.append(" & ".join(latex(cell) for cell in row) + r" \\")
     caption = latex(". ".join(part.rstrip(".") for part in (table.title, *table.notes) if part))
     lines += [r"\bottomrule", r"\end{tabular}", *([rf"\caption{{{caption}.}}"] if caption else []), r"\end{table}"]
     return "\n".join(lines) + "\n"
