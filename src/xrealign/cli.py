@@ -177,7 +177,18 @@ def main() -> None:
     except Stopped as stopped:
         print("stopped; run the same command again to go on", file=sys.stderr)
         sys.exit(stopped.code)
-    except Exception:
+    except Exception as error:
         if stop_asked():  # of several processes one has ended well, and the others waited for it in vain
             sys.exit(stop_code())
-        raise
+        if debug or not _out_of_memory(error):
+            raise
+        print("error: the memory is too small for this; try smaller batches, or --jobs 1", file=sys.stderr)
+        sys.exit(2)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    if "torch" not in sys.modules:
+        return isinstance(error, MemoryError)
+    from xrealign.train.micro import out_of_memory
+
+    return out_of_memory(error)

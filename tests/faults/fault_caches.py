@@ -16,6 +16,7 @@ import tiny
 from harness import Fault, Outcome, cli, fork, last_line
 
 import xrealign.corpus.embedded as embedded
+import xrealign.model.starter as starter
 import xrealign.select.features as features
 from xrealign.align.external import Tool, external_recipe
 from xrealign.align.statistical import cached_model, statistical_recipe, train_statistical
@@ -23,6 +24,8 @@ from xrealign.corpus import fetch as fetching
 from xrealign.corpus.catalogue import CatalogueEntry, CatalogueFile
 from xrealign.errors import XrealignError
 from xrealign.language import parse_language
+from xrealign.model.recorded import first_fault
+from xrealign.store import file_digest
 from xrealign.train.front_store import FrontStore
 
 SAID = ("damaged", "SHA-256", "sha256", "not the one", "is missing", "is not in")
@@ -223,7 +226,46 @@ def packaged(scratch: Path, fast: bool) -> Iterator[Outcome]:
         features._snapshot.cache_clear()
 
 
+def converted(scratch: Path, fast: bool) -> Iterator[Outcome]:
+    """The starter encoder's conversion in the cache, out of a package's file that is checked by digest itself."""
+    if fast:
+        return  # one conversion takes four seconds of processor time
+    draw = np.random.default_rng(5)
+    usual, starter.cache_folder = starter.cache_folder, lambda: scratch
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            folder = starter.starter_folder()
+        wanted = {path.name: file_digest(path) for path in folder.iterdir()}
+
+        def read() -> object:
+            return {path.name: file_digest(path) for path in starter.starter_folder().iterdir()}
+
+        for _ in range(2):
+            case = damage(folder, draw)
+            yield tried(read, wanted, f"starter encoder, {case}", rebuilt=True)
+        for _ in range(12):
+            path = sorted(folder.iterdir())[int(draw.integers(len(wanted)))]
+            place, bit = int(draw.integers(path.stat().st_size)), int(draw.integers(8))
+            _turn(path, place, bit)
+            yield Outcome(f"starter encoder, {path.name}: bit {bit} of byte {place}", first_fault(folder) == path)
+            _turn(path, place, bit)
+        yield Outcome("starter encoder, all bits turned back", first_fault(folder) is None)
+    finally:
+        starter.cache_folder = usual
+
+
+def _turn(path: Path, place: int, bit: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(place)
+        old = file.read(1)[0]
+        file.seek(place)
+        file.write(bytes([old ^ 1 << bit]))
+
+
 FAULTS = (
+    Fault(
+        "damaged starter encoder", "detected by digest at the first use of a process, said, and made again", converted
+    ),
     Fault("damaged front cache", "detected by digest, dropped, said, and computed again", front),
     Fault(
         "damaged caches and models of aligners",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -118,6 +119,20 @@ def test_three_in_a_row_end_the_run_with_nothing_damaged(tmp_path, at, steps):
     ):
         run_phase(model, phase_of(spoilt(dict.fromkeys(at, math.nan)), 20), tmp_path, seed=0)
     assert all(torch.isfinite(p).all() for p in model.parameters())
+
+
+def test_not_a_single_step(tmp_path):
+    with pytest.raises(TrainingError, match=r"every step \(2\) had to be left out, the first because the loss"):
+        run_phase(fresh(), phase_of(spoilt({0: math.nan, 1: math.nan}), 2), tmp_path, seed=0)
+
+
+def test_a_last_step_that_spoils_the_weights(tmp_path):
+    """The gradient is finite, what the rate makes of it is not, and no further loss would tell."""
+    phase = dataclasses.replace(phase_of(good, 3, schedule="constant", warmup=0.0), learning_rate=1e39)
+    with pytest.raises(TrainingError, match=r"training has left weights that are not finite, first 'a.weight'"):
+        run_phase(fresh(), dataclasses.replace(phase, steps=1), tmp_path / "a", seed=0)
+    with pytest.raises(TrainingError, match=r"steps in a row \(2, 3, 4\).*try a lower learning_rate"):
+        run_phase(fresh(), dataclasses.replace(phase, steps=5), tmp_path / "b", seed=0)
 
 
 def test_a_whole_row_of_the_history_without_a_step(tmp_path):

@@ -100,3 +100,31 @@ def test_a_step_begun_again_is_queued_once(tiny_encoder_folder, aligned, tmp_pat
         if name.startswith((queue, slow)) and "key/bias" not in name:
             torch.testing.assert_close(again[name], tensor, rtol=1e-4, atol=1e-5)
     assert sum(name.startswith(slow) for name in smooth) > 10
+
+
+def test_a_step_that_is_left_out_leaves_queue_and_copy_alone(tiny_encoder_folder, aligned, tmp_path, monkeypatch):
+    """All that a checkpoint holds is after the second step, whose loss is no number, what it was after the first."""
+    real = loop._gradient
+
+    def spoilt(model, phase, objective, step, *rest):
+        found = real(model, phase, objective, step, *rest)
+        if step == 1:
+            objective.remember.__self__.heads["queue"].pending.fill_(float("nan"))
+            return found * float("nan")
+        return found
+
+    states, save = [], loop.save_checkpoint
+
+    def kept(folder, step, *rest):
+        save(folder, step, *rest)
+        states.append(load_file(max(folder.glob("step-*")) / "state.safetensors"))
+
+    monkeypatch.setattr(loop, "_gradient", spoilt)
+    monkeypatch.setattr(loop, "save_checkpoint", kept)
+    told = {"steps": 3, "layer": 3, "checkpoint_every": 1, "settings": {"queue": 100, "momentum": 0.9}}
+    settings = dataclasses.replace(SETTINGS, objective="infoxlm", **told)
+    realign(load_encoder(str(tiny_encoder_folder)), aligned, settings, tmp_path, 3)
+    first, second = states
+    assert any(name.startswith("buffer.heads.infoxlm.queue.") for name in first)
+    assert first.keys() == second.keys()
+    assert [name for name, tensor in first.items() if not torch.equal(tensor, second[name])] == []

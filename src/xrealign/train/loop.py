@@ -25,8 +25,8 @@ from xrealign.progress import say, track
 from xrealign.signals import asked_not_interrupted, stop, stop_asked
 from xrealign.train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from xrealign.train.distributed import average, average_gradients, gathered_backward, in_turn, ranks
-from xrealign.train.guards import Row, make_row, not_finite, skipped_steps, stop_after_three
-from xrealign.train.micro import Pieces, cached_backward
+from xrealign.train.guards import Row, check_result, make_row, not_finite, skipped_steps, stop_after_three
+from xrealign.train.micro import Pieces, cached_backward, out_of_memory
 from xrealign.train.seeds import seed_torch
 from xrealign.train.shared import Reads, together
 from xrealign.train.watch import Measures, Watch, take, warnings_of
@@ -56,7 +56,8 @@ class Objective:
         pieces: the same loss taken apart, so that a batch that does not fit into the memory can be divided.
         items: what the batch of a step was made of (ids of pairs, say), for messages.
         reads: how the loss comes from a pass that it shares with others, whose batches and turns are the same.
-        remember: called once the gradients of a step that it takes part in are there.
+        remember: called once the gradients of a step that it takes part in are there, with 1 (on the device) where
+            the step is left out and nothing may change.
 
     Of several processes (torchrun), all get the whole batch and share it if ``pieces`` tells its ``rows``; otherwise
     each computes the loss of what ``batch`` gives it (see `xrealign.train.streams.rank_plan`), and the mean counts.
@@ -72,7 +73,7 @@ class Objective:
     pieces: Pieces | None = None
     items: Callable[[int], Sequence[str]] | None = None
     reads: Reads | None = None
-    remember: Callable[[], None] | None = None
+    remember: Callable[[Tensor], None] | None = None
 
     def reaches(self, turn: int) -> frozenset[str]:
         """Names of the parameters its gradient reaches at its own step ``turn``."""
@@ -212,8 +213,6 @@ def run_phase(model: nn.Module, phase: Phase, folder: Path, seed: int, precision
         for group in optimizer.param_groups:
             group["lr"] = rate * group["multiple"]
         found = _all_gradients(model, phase, step, seed, accelerator, parts)
-        for remember in [phase.objectives[place].remember for place in found]:
-            _ = remember() if remember is not None else None
         if count > 1 and found:
             average_gradients(parameters)
             found = dict(zip(found, average(torch.stack([loss.float() for loss in found.values()])), strict=True))
@@ -222,6 +221,8 @@ def run_phase(model: nn.Module, phase: Phase, folder: Path, seed: int, precision
         if phase.clip is not None:
             torch.nn.utils.clip_grads_with_norm_([p for p in parameters if p.grad is not None], phase.clip, norm)
         flag = not_finite(list(found.values()), norm)
+        for remember in [phase.objectives[place].remember for place in found]:
+            _ = remember(flag) if remember is not None else None
         for place, loss in found.items():
             losses[step - since, place] = loss
         losses[step - since, -1] = norm
@@ -252,6 +253,7 @@ def run_phase(model: nn.Module, phase: Phase, folder: Path, seed: int, precision
             stop()
     model.eval()
     only_train(model, learning)
+    check_result(phase.name, history, ((name, p) for name, p in model.named_parameters() if p.requires_grad))
     return history
 
 
@@ -270,9 +272,14 @@ def _all_gradients(
                     continue
                 own = parts.get(objective.name, 1)
                 found[places[0]] = _gradient(model, phase, objective, step, seed, accelerator, own)
-            except torch.OutOfMemoryError:
-                if ranks()[1] > 1:
-                    raise  # the others would wait for this process for ever; torchrun ends them
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+                if ranks()[1] > 1:  # the others would wait for this process for ever; torchrun ends them
+                    raise TrainingError(
+                        f"{phase.name}: the memory of process {ranks()[0] + 1} of {ranks()[1]} is too small at step "
+                        f"{step + 1} for {objective.name!r}; try a smaller batch_size or max_length, or more processes"
+                    ) from error
                 # What is begun again below must find the memory free of this attempt.
                 failed = next((o for o in (phase.objectives[p] for p in places) if o.pieces is not None), objective)
                 break
