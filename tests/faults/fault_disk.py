@@ -193,13 +193,13 @@ def _stage(folder: Path, data: Path, expected: dict[str, str], stage: str, limit
                     sys.stderr.write("=== other results\n")
 
     if small:
-        ended = fork(mounted(lambda: None, lambda: _both(call)), folder=folder)
+        ended = fork(mounted(lambda: None, lambda: _both(call)), folder=folder, limit=600)
         first, _, second = ended.err.partition("=== room again\n")
         ended = Ended(2 if "error: " in first else 0, ended.out, first, ended.seconds)
         fault = "other results" if "=== other" in second else "" if "report: " in second else f"then: {second[-300:]}"
     else:
-        ended = fork(with_file_limit(limit, call), folder=folder)
-        again = fork(cli("run", "tiny.toml"), folder=folder)
+        ended = fork(with_file_limit(limit, call), folder=folder, limit=600)
+        again = fork(cli("run", "tiny.toml"), folder=folder, limit=600)
         fault = "" if again.code == 0 else f"then: {last_line(again)}"
         fault = fault or ("" if tiny.digests(folder / "runs") == expected else "other results afterwards")
     done, hidden = json.loads(seen.read_text("utf-8")) if seen.is_file() else (0, ["?"])

@@ -112,7 +112,7 @@ def nothing_temporary(scratch: Path, fast: bool) -> Iterator[Outcome]:
         return cli("run", "tiny.toml")()
 
     work = _copy(data, scratch / "temporary")
-    ended = fork(without, folder=work, env={"TMPDIR": "/nowhere"})
+    ended = fork(without, folder=work, env={"TMPDIR": "/nowhere"}, limit=600)
     yield Outcome("no temporary folder", ended.code == 0 and tiny.digests(work / "runs") == expected, last_line(ended))
     if can_mount() and Path("/dev/shm").is_dir():
         work = _copy(data, scratch / "shared-memory")
@@ -121,7 +121,7 @@ def nothing_temporary(scratch: Path, fast: bool) -> Iterator[Outcome]:
             mount_small(Path("/dev/shm"), 0)
             mount_read_only(Path("/dev/shm"))
 
-        ended = fork(mounted(no_memory, cli("run", "tiny.toml")), folder=work)
+        ended = fork(mounted(no_memory, cli("run", "tiny.toml")), folder=work, limit=600)
         same = ended.code == 0 and tiny.digests(work / "runs") == expected
         yield Outcome("no shared memory", same, last_line(ended))
 
@@ -179,7 +179,7 @@ def same_bits(scratch: Path, fast: bool) -> Iterator[Outcome]:
     work = _copy(data, scratch / "başka bir klasör İı")
     turkish = turkish_locale(scratch)
     everything = jumping_clock(YEAR, _elsewhere(cli("run", "tiny.toml")))
-    ended = fork(everything, folder=work, env={**(turkish or {"LC_ALL": "C"}), "TZ": "Pacific/Kiritimati"})
+    ended = fork(everything, folder=work, env={**(turkish or {"LC_ALL": "C"}), "TZ": "Pacific/Kiritimati"}, limit=600)
     yield _compared("everything at once", ended, work, expected)
     if fast:
         return
