@@ -18,6 +18,7 @@ from xrealign.select.distances import angular, distances
 from xrealign.select.exact import branch_and_bound, enumerate_subsets
 from xrealign.select.problem import Groups, Limit, Near, Problem, Spread, check_feasible, value_of, violated
 from xrealign.select.search import addition_values, local_search
+from xrealign.select.selection import select_languages
 from xrealign.select.solve import solve
 
 SLOW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -224,3 +225,16 @@ def test_published_candidates_within_a_minute(k: int, gap: float) -> None:
     )
     assert time.perf_counter() - started < 60
     assert answer.bound / answer.value - 1 <= gap + 1e-9
+
+
+@pytest.mark.parametrize(
+    "criterion", ["families", "facility", "maxmin=1,families=1", "maxsum=1,families=0.5", "least-families"]
+)
+def test_without_time_for_a_proof_there_is_a_bound_all_the_same(criterion: str) -> None:
+    """As on a busy machine, where the integer program has not begun when the time is over."""
+    languages = parse_languages(["eng", "deu", "fra", "fin", "tur", "zho", "jpn", "arb", "swh", "yor", "quy", "kat"])
+    hurried, proven = (select_languages(languages[1:], 4, languages[:1], criterion, time_limit=t) for t in (0.0, 60.0))
+    assert hurried.bound is not None
+    assert np.isfinite(hurried.bound)
+    sign = -1 if criterion.startswith("least") else 1
+    assert sign * hurried.bound >= sign * proven.value - 1e-9

@@ -111,6 +111,8 @@ def _solve(
     if problem.n > LARGEST_PROGRAM and (problem.pair is not None or problem.spreads):
         return Answer(start, value, _loose_bound(problem, negative_type), "local search, one bound")
     subset, value, bound = solve_program(problem, start, value, deadline)
+    if not np.isfinite(bound):  # the program had not even begun when the time was over
+        bound = max(_loose_bound(problem, negative_type), value)
     return Answer(subset, value, bound, "integer program (HiGHS)")
 
 
