@@ -82,7 +82,7 @@ def folders(scratch: Path, fast: bool) -> Iterator[Outcome]:
     yield Outcome("cache that is filled and cannot be written", same, last_line(ended))
     work = _copy(data, scratch / "read-only", runs=True)
     kept = listing(work / "runs")
-    seal = mounted(lambda: mount_read_only(work), cli("run", "tiny.toml", "--set", "seed=3"))
+    seal = mounted(lambda: mount_read_only(work), _inside(work, cli("run", "tiny.toml", "--set", "seed=3")))
     yield Outcome("runs that cannot be written", *_line(fork(seal, folder=scratch, limit=60), "Read-only file system"))
     ended = fork(mounted(lambda: mount_read_only(work), _inside(work, cli("show", "tiny"))), folder=scratch)
     yield Outcome("show, where nothing can be written", ended.code == 0, last_line(ended))
