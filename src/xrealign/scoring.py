@@ -41,7 +41,7 @@ def read_scores(folder: Path) -> list[Score]:
     """
     try:
         return [Score(**row) for row in json.loads((folder / "scores.json").read_text("utf-8"))]
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise ArtifactError(f"{folder / 'scores.json'} is missing or damaged ({error}); delete the folder") from None
 
 

@@ -13,7 +13,7 @@ from harness import Fault, Outcome, fork, last_line
 
 sys.path.append(str(Path(__file__).parent / "fuzz"))
 
-from fuzz_target import Target, attempt, read_cases
+from fuzz_target import NASTY, Target, attempt, read_cases
 from seeds import seeds_of
 from targets import all_targets
 
@@ -30,7 +30,7 @@ def _read_all(target: Target, cases: Mapping[str, bytes], scratch: Path) -> None
 def tries(scratch: Path, fast: bool) -> Iterable[Outcome]:
     """Every reader in a process of its own, with all its inputs; in the fast part with four."""
     for name, target in all_targets().items():
-        cases = {f"seed {n}": data for n, data in enumerate(seeds_of(name))} | read_cases(name)
+        cases = {f"seed {n}": data for n, data in enumerate(seeds_of(name))} | NASTY | read_cases(name)
         cases = dict(list(cases.items())[:4]) if fast else cases
         ended = fork(functools.partial(_read_all, target, cases, scratch), folder=scratch)
         told = dict(json.loads(line) for line in ended.out.splitlines())

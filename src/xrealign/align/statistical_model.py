@@ -106,7 +106,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
         raise ArtifactError(
             f"{folder} has no {SETTINGS}: not a statistical aligner; `xrealign align train` makes one"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ArtifactError(f"{folder / SETTINGS} is damaged ({error}); train the aligner again") from None
     if found != FORMAT or not complete:
         raise ArtifactError(f"{folder / SETTINGS}: format {found!r}, expected {FORMAT}; train the aligner again")

@@ -179,7 +179,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
         )
     try:
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ArtifactError(f"{folder / SETTINGS} is damaged: {error}") from None
     if not isinstance(settings, dict) or settings.get("format") != FORMAT:
         found = settings.get("format") if isinstance(settings, dict) else None

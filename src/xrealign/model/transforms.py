@@ -161,5 +161,5 @@ def load_transforms(folder: str | Path) -> Transforms:
             weights["source_mean"],
             facts["facts"],
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
         raise ArtifactError(f"the transforms in {place} are damaged ({error!r}); fit them again") from None

@@ -140,7 +140,7 @@ def _check_columns(found: Sequence[str], path: Path) -> None:
     for name in found:
         if name not in COLUMNS:
             hint = did_you_mean(name, COLUMNS)
-            raise DataError(f"unknown column {name!r}{hint}; expected {', '.join(COLUMNS)}", path)
+            raise DataError(f"unknown column {name[:60]!r}{hint}; expected {', '.join(COLUMNS)}", path)
     missing = [name for name in COLUMNS if name not in found and name not in _LATER]
     if missing:
         raise DataError(f"column {', '.join(missing)} missing; expected {', '.join(COLUMNS)}", path)

@@ -207,7 +207,7 @@ def task_from_json(text: str) -> Task:
             notes=content["notes"],
             tags=tuple(content["tags"]),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"this is not a saved task: {error!r}; build the task again") from None
 
 

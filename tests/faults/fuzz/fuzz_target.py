@@ -21,6 +21,32 @@ SLOW = 1.0  # seconds of processor time
 SMALL = 64 * 1024  # bytes that a reader must be done with in that time
 
 
+NASTY: Mapping[str, bytes] = {
+    "nothing": b"",
+    "an empty line": b"\n",
+    "a NUL": b"\0",
+    "no UTF-8": b"\xff\xfe",
+    "a mark of byte order": b"\xef\xbb\xbf",
+    "carriage returns": b"a\rb\rc\r",
+    "deep lists": b"[" * 60_000,
+    "deep objects": b'{"a":' * 12_000,
+    "deep tables": b"a = " + b"[" * 50_000,
+    "many digits": b'{"format": ' + b"9" * 5000 + b"}",
+    "a number": b"3",
+    "null": b"null",
+    "no number": b'{"format": NaN}',
+    "half a character": b'{"format": "\\ud800"}',
+    "an empty object": b"{}",
+    "an empty list": b"[]",
+    "a long line": b"a " * 10_000,
+    "many lines": b"a\n" * 4_000,
+    "many cells": b"\t" * 60_000,
+    "many quotes": b'"' * 60_000,
+    "many marks": "\u0301".encode() * 30_000,
+}
+"""Inputs that no reader of any form may choke on; the fuzzer would not come upon them, since it keeps inputs short."""
+
+
 @dataclass(frozen=True)
 class Target:
     """A reader of files that users have.

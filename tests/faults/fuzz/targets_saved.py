@@ -57,7 +57,10 @@ def sealed(data: bytes, **facts: object) -> bytes:
         return data
     if not isinstance(content, dict):
         return data
-    return seal({name: value for name, value in content.items() if name != "seal"} | facts).encode("utf-8", "replace")
+    try:
+        return seal({name: value for name, value in content.items() if name != "seal"} | facts).encode()
+    except UnicodeEncodeError:  # half a character in it
+        return data
 
 
 def statistical(path: Path) -> None:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from fuzz_target import CASES, Target, attempt, joined, read_cases, split
+from fuzz_target import CASES, NASTY, Target, attempt, joined, read_cases, split
 from seeds import seeds_of
 from targets import all_targets, find_target
 
@@ -21,7 +21,7 @@ def test_saved_inputs_come_to_no_more_than_an_error(name: str, tmp_path: Path) -
     target = find_target(name)
     for data in seeds_of(name):
         attempt(target, data, tmp_path)  # what is loaded and built once is no input's fault
-    cases = {f"seed {n}": data for n, data in enumerate(seeds_of(name))} | read_cases(name)
+    cases = {f"seed {n}": data for n, data in enumerate(seeds_of(name))} | NASTY | read_cases(name)
     found = {case: finding for case, data in cases.items() if (finding := attempt(target, data, tmp_path))}
     assert not found
 
