@@ -67,9 +67,9 @@ def languages_command(
 
     A table for `xrealign report predict --table`; columns of your own (data size …) can be added to it.
     """
-    from xrealign.model.resolve import resolve_encoder
+    from xrealign.model.resolve import check_encoder
 
-    resolve_encoder(encoder)  # what is not to be had is told before torch loads
+    check_encoder(encoder)  # what is not to be had is told before torch loads
     from xrealign.model.encoder import load_encoder
     from xrealign.pretraining import seen_isos
     from xrealign.progress import say

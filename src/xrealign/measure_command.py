@@ -148,11 +148,11 @@ def measure_command(
 
     `xrealign measure --encoder before=starter --encoder after=FOLDER --bitext eng-swh.tsv --langs eng-swh`
     """
-    from xrealign.model.resolve import resolve_encoder
+    from xrealign.model.resolve import check_encoder
 
     encoders = _encoders(encoder or ["starter"])
     for source in encoders.values():
-        resolve_encoder(source)  # what is not to be had is told before torch loads
+        check_encoder(source)  # what is not to be had is told before torch loads
     from xrealign.measure.results import as_scores, changes
     from xrealign.measure_output import as_record, as_text, write_similarity
     from xrealign.measuring import MeasureReport, MeasureSettings, measure_encoder, parse_measures

@@ -22,7 +22,7 @@ def check_needs(config: Config, needs_task: bool = True) -> None:
     from xrealign.corpus.catalogue import data_folder_of_user, find_entry
     from xrealign.corpus.fetch import files_present
     from xrealign.errors import DataError
-    from xrealign.model.resolve import resolve_encoder
+    from xrealign.model.resolve import check_encoder
     from xrealign.stages import is_builtin
     from xrealign.tasks.builtin import SETS
 
@@ -32,7 +32,7 @@ def check_needs(config: Config, needs_task: bool = True) -> None:
         identifier, into = SETS[config.task.name], data_folder_of_user()
         if not files_present(find_entry(identifier), into):
             raise DataError(f"{identifier} is not in {into}; get it with: xrealign data get {identifier}")
-    resolve_encoder(config.encoder.name, config.encoder.revision)
+    check_encoder(config.encoder.name, config.encoder.revision)
 
 
 def needed_extras(config: Config) -> Iterator[tuple[str, str]]:

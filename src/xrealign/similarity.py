@@ -88,9 +88,9 @@ def distances_command(
     """
     if kind not in KINDS:
         raise ConfigError(f"--kind {kind} is unknown; expected one of {', '.join(KINDS)}{did_you_mean(kind, KINDS)}")
-    from xrealign.model.resolve import resolve_encoder
+    from xrealign.model.resolve import check_encoder
 
-    resolve_encoder(encoder)  # what is not to be had is told before torch loads
+    check_encoder(encoder)  # what is not to be had is told before torch loads
     from xrealign.corpus.embedded import udhr_segments
     from xrealign.model.encoder import load_encoder
     from xrealign.model.layers import resolve_layer

@@ -57,9 +57,9 @@ def transform_command(
 
     `xrealign transform swh,tur,tam -o mapped --kind linear`
     """
-    from xrealign.model.resolve import resolve_encoder
+    from xrealign.model.resolve import check_encoder
 
-    resolve_encoder(encoder)  # what is not to be had is told before torch loads
+    check_encoder(encoder)  # what is not to be had is told before torch loads
     from xrealign.model.encoder import load_encoder, save_encoder
     from xrealign.model.transforms import save_transforms
     from xrealign.progress import say

@@ -218,7 +218,7 @@ def pairs_command(
     from xrealign.align.pairs import check_input, find_form, read_rows, write_words
     from xrealign.align.reading import find_reading
     from xrealign.errors import ConfigError, did_you_mean
-    from xrealign.model.resolve import resolve_encoder
+    from xrealign.model.resolve import check_encoder
     from xrealign.progress import say
     from xrealign.requirements import check_extra
 
@@ -234,7 +234,7 @@ def pairs_command(
         if wanted:
             check_extra(extra, option)
     if aligner in choose.EMBEDDING:
-        resolve_encoder(encoder, revision)  # what is not to be had is told before torch loads
+        check_encoder(encoder, revision)  # what is not to be had is told before torch loads
     found = find_form(inputs, input_form)
     reading = find_reading(inputs, found, words, src_language, tgt_language)
     files = FileSettings(form, scores, base, min_score, one_to_one, drop_identical)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from xrealign.errors import ArtifactError
 from xrealign.model.harmless import check_harmless
-from xrealign.model.starter import starter_folder
+from xrealign.model.starter import check_starter, starter_folder
 
 WANTED = ("*.json", "*.safetensors", "*.model", "*.txt")
 
@@ -27,6 +27,19 @@ def resolve_encoder(name: str, revision: str | None = None) -> Path:
     folder = Path(name) if Path(name).is_dir() else _fetched(name, revision)
     check_harmless(folder, name)
     return folder
+
+
+def check_encoder(name: str, revision: str | None = None) -> None:
+    """Passes when `resolve_encoder` will give a folder; verbs ask this first of all, before torch loads. A name of the
+    hub is fetched; the starter is not made yet.
+
+    Raises:
+        ArtifactError: as `resolve_encoder`.
+    """
+    if name == "starter":
+        check_starter()
+    else:
+        resolve_encoder(name, revision)
 
 
 def _fetched(name: str, revision: str | None) -> Path:

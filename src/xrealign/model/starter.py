@@ -46,7 +46,7 @@ def starter_folder() -> Path:
         ArtifactError: the package is missing, of another version, or its file is not the one we know.
         OutputError: the cache cannot be written.
     """
-    target = cache_folder() / "models" / f"starter-v{CONVERTER_VERSION}-{FILE_SHA256[:8]}"
+    target = _target()
     if target.is_dir() and first_fault(target) is None:
         return target
     source = package_file()
@@ -66,6 +66,20 @@ def starter_folder() -> Path:
                 convert(source, aside)
                 write_record(aside)
     return target
+
+
+def check_starter() -> None:
+    """Passes when the starter encoder was made, or its package is here to make it from.
+
+    Raises:
+        ArtifactError: the package is missing, or of another version.
+    """
+    if not _target().is_dir():
+        package_file()
+
+
+def _target() -> Path:
+    return cache_folder() / "models" / f"starter-v{CONVERTER_VERSION}-{FILE_SHA256[:8]}"
 
 
 def package_file() -> Path:

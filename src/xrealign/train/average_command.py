@@ -76,11 +76,11 @@ def _weighted(given: Sequence[str]) -> list[tuple[Path, float]]:
 
 
 def _sum_adapters(adapters: Sequence[tuple[Path, float]], base: str | None, head: Path | None, out: Path) -> None:
-    from xrealign.model.resolve import resolve_encoder
+    from xrealign.model.resolve import check_encoder
 
     if base is None:
         raise ConfigError("--adapters needs --base ENCODER: starter, a folder, or a name on the hub")
-    resolve_encoder(base)  # what is not to be had is told before torch loads
+    check_encoder(base)  # what is not to be had is told before torch loads
     from xrealign.model.encoder import load_encoder, save_encoder
     from xrealign.model.folder import link_or_copy
     from xrealign.progress import say

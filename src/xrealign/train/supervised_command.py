@@ -70,9 +70,9 @@ def supervised_train_command(
 
     `xrealign align train-supervised deu-eng.tsv eng-ces.tsv -o aligner --layer 8 --steps 1000`
     """
-    from xrealign.model.resolve import resolve_encoder
+    from xrealign.model.resolve import check_encoder
 
-    resolve_encoder(encoder, revision)  # what is not to be had is told before torch loads
+    check_encoder(encoder, revision)  # what is not to be had is told before torch loads
     from xrealign.model.encoder import encoder_digest
     from xrealign.progress import say
     from xrealign.store import file_digest

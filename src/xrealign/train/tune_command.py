@@ -56,9 +56,9 @@ def tune_command(
 
     `xrealign align tune pairs.tsv -o tuned --layer 7 --objective so --steps 300`
     """
-    from xrealign.model.resolve import resolve_encoder
+    from xrealign.model.resolve import check_encoder
 
-    resolve_encoder(encoder, revision)  # what is not to be had is told before torch loads
+    check_encoder(encoder, revision)  # what is not to be had is told before torch loads
     from xrealign.align.pairs import check_input, find_form
     from xrealign.errors import ConfigError
     from xrealign.progress import say
