@@ -29,8 +29,8 @@ from xrealign.textio import (
     raw_lines,
     read_lines,
     whole_number,
-    write_atomic,
 )
+from xrealign.writing import write_atomic
 
 DECOMPOSED = "e\u0301 \u0915\u093c \u1112\u1161\u11ab"
 

@@ -172,7 +172,7 @@ def main() -> None:
             raise
         lines = error.problems if isinstance(error, ConfigError) else [str(error)]
         for line in lines:
-            print(f"error: {visible(line)}", file=sys.stderr)
+            print("error: " + visible(line).replace("\n", "\\n"), file=sys.stderr)
         sys.exit(2)
     except Stopped as stopped:
         print("stopped; run the same command again to go on", file=sys.stderr)

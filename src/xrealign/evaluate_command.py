@@ -12,7 +12,8 @@ import typer
 from xrealign.errors import ConfigError, DataError, LanguageError, did_you_mean
 from xrealign.evaluate_output import Format, Result, show
 from xrealign.language import Language, parse_language
-from xrealign.textio import write_atomic
+from xrealign.textio import is_there
+from xrealign.writing import write_atomic
 
 if TYPE_CHECKING:
     from xrealign.tasks.task import Kind, Split
@@ -108,7 +109,7 @@ def _languages(files: Sequence[str]) -> dict[Language, Path]:
     found: dict[Language, Path] = {}
     for item in files:
         name, mark, rest = item.partition("=")
-        path = Path(rest) if mark and not Path(item).exists() else Path(item)
+        path = Path(rest) if mark and not is_there(item) else Path(item)
         language = _language_of(name if path != Path(item) else "", path)
         if not path.is_file():
             raise DataError("there is no such file", path)

@@ -74,7 +74,7 @@ def languages_command(
     from xrealign.pretraining import seen_isos
     from xrealign.progress import say
     from xrealign.select.candidates import language_list
-    from xrealign.textio import write_atomic
+    from xrealign.writing import write_atomic
 
     isos = seen_isos(seen) if seen else None
     found, without = language_numbers(load_encoder(encoder).tokenizer, language_list(languages))

@@ -13,7 +13,7 @@ from xrealign.measure.results import Change
 from xrealign.measure.show import TABLES, show_results
 from xrealign.measure_pairs import BitextFile, MeasuredPairs
 from xrealign.measuring import MeasureReport
-from xrealign.textio import write_atomic
+from xrealign.writing import write_atomic
 
 
 def as_record(

@@ -106,8 +106,8 @@ def _prompt_problems(config: Config) -> list[str]:
     """What of a configuration does not go with prompt tuning."""
     from transformers import AutoConfig
 
-    from xrealign.model.resolve import resolve_encoder
     from xrealign.model.positions import positions_of
+    from xrealign.model.resolve import resolve_encoder
     from xrealign.train.finetune import check_prompt
 
     table, strategy = config.finetune, config.realign.strategy

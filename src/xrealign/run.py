@@ -31,10 +31,10 @@ from xrealign.store import (
     read_manifest,
     rebuild_if_damaged,
     seal,
-    sync,
     unseal,
 )
 from xrealign.training import HEAD_FILES
+from xrealign.writing import sync, write_atomic
 
 RUN_FILE = "run.json"
 
@@ -309,10 +309,10 @@ def lay_out(plan: Plan, folder: Path) -> None:
             encoder = aside / "encoder"
             encoder.mkdir()
             _copy_encoder(plan, encoder)
-            (encoder / "README.md").write_text(card, "utf-8")
+            write_atomic(encoder / "README.md", card)
         for method, key in plan.models.items():
             _link_model(plan.folder(key), aside / "models" / method)
-        (aside / "config.toml").write_text(to_toml(plan.config), "utf-8")
+        write_atomic(aside / "config.toml", to_toml(plan.config))
         facts = {
             "fingerprint": report_fingerprint(plan),
             "name": plan.config.name,
@@ -324,7 +324,7 @@ def lay_out(plan: Plan, folder: Path) -> None:
         events = plan.runs / ".work" / f"{plan.config.name}.events.jsonl"
         if events.is_file():
             shutil.copyfile(events, aside / "events.jsonl")
-        (aside / RUN_FILE).write_text(seal(facts | {"files": listed(aside)}), "utf-8")
+        write_atomic(aside / RUN_FILE, seal(facts | {"files": listed(aside)}))
         for path in (*aside.rglob("*"), aside):
             sync(path)
         if folder.exists():

@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 from xrealign._version import __version__
 from xrealign.errors import ArtifactError, DamagedWork
 from xrealign.progress import say
-from xrealign.textio import write_atomic
+from xrealign.writing import sync, told_of, write_atomic
 
 MANIFEST = "manifest.json"
 FORMAT = 2
@@ -95,7 +95,7 @@ def build(stage: Stage, runs: Path) -> Path:
             sync(target.parent)
             shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
-        raise ArtifactError(f"{stage.label}: {error.filename or target}: {error.strerror or error}") from error
+        raise ArtifactError(f"{stage.label}: {told_of(error, target)}") from error
     return target
 
 
@@ -114,6 +114,9 @@ def _make(stage: Stage, work: Path) -> Path:
             say(f"{stage.label}: {error}; it is begun anew")
             shutil.rmtree(work)
             continue
+        except BaseException:  # on a full disk its room is needed
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
         _write_manifest(stage, aside, facts, time.perf_counter() - start)
         break
     return aside
@@ -158,7 +161,7 @@ def _write_manifest(stage: Stage, folder: Path, facts: Mapping[str, Any], second
         "files": listed(folder),
         "facts": facts,
     }
-    (folder / MANIFEST).write_text(seal(manifest), "utf-8")
+    write_atomic(folder / MANIFEST, seal(manifest))
     for path in folder.rglob("*"):
         sync(path)
     sync(folder)
@@ -188,7 +191,10 @@ def unseal(text: str) -> dict[str, Any]:
     Raises:
         ValueError: it is not JSON, or a character of it has changed.
     """
-    content: dict[str, Any] = json.loads(text)
+    try:
+        content: dict[str, Any] = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     if not isinstance(content, dict) or not isinstance(found := content.pop("seal", None), str):
         raise ValueError("it has no seal")  # noqa: TRY004 - damage, not a wrong type of the caller's
     if hashlib.sha256(text.replace(found, _OPEN_SEAL, 1).encode()).hexdigest() != found:
@@ -262,12 +268,3 @@ def file_digest(path: Path) -> str:
     """sha256 of a file, hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sync(path: Path) -> None:
-    """Waits until a file or folder is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import IO
 
 from xrealign.errors import DataError
-from xrealign.writing import write_atomic as write_atomic  # what is written is text too
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -135,7 +135,7 @@ def stages_of_a_run(scratch: Path, fast: bool) -> Iterator[Outcome]:
     data = finished(scratch.parent / "finished")
     expected = tiny.digests(data / "runs")
     limits = _file_limits(data / "runs")
-    for number, (stage, limit) in enumerate(limits[:: len(limits) // 2] if fast else limits):
+    for number, (stage, limit) in enumerate(limits[:1] if fast else limits):
         yield _stage(scratch / f"limit-{number}", data, expected, stage, limit, small=False)
     if can_mount() and not fast:
         for kibibytes in (8, 80, 480, 900):

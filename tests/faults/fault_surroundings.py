@@ -174,6 +174,8 @@ def _results(work: Path) -> dict[str, str]:
 
 def same_bits(scratch: Path, fast: bool) -> Iterator[Outcome]:
     """A whole run in another locale, zone, time, folder and with other rights: the same bits."""
+    if fast:
+        return
     data = finished(scratch.parent / "finished")
     expected = _results(data)
     work = _copy(data, scratch / "başka bir klasör İı")
@@ -181,8 +183,6 @@ def same_bits(scratch: Path, fast: bool) -> Iterator[Outcome]:
     everything = jumping_clock(YEAR, _elsewhere(cli("run", "tiny.toml")))
     ended = fork(everything, folder=work, env={**(turkish or {"LC_ALL": "C"}), "TZ": "Pacific/Kiritimati"}, limit=600)
     yield _compared("everything at once", ended, work, expected)
-    if fast:
-        return
     for case, env in (
         ("LC_ALL=C, ASCII streams", {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0",
                                      "PYTHONIOENCODING": "ascii", "PYTHONHASHSEED": "1", "TZ": "Pacific/Pago_Pago"}),

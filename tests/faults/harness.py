@@ -79,7 +79,7 @@ class Child:
         """Whether it has not ended yet; leaves it to `wait` to collect it."""
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
-    def wait(self, limit: float = 120) -> Ended:
+    def wait(self, limit: float = 600) -> Ended:
         """How it ended; a child that is still there after ``limit`` seconds is killed, and its code is -9."""
         end = time.monotonic() + limit
         while self.running() and time.monotonic() < end:
@@ -94,7 +94,7 @@ class Child:
         return Ended(os.waitstatus_to_exitcode(status), *printed, seconds)
 
 
-def fork(call: Call, *, folder: Path, env: Environment | None = None, limit: float = 120) -> Ended:
+def fork(call: Call, *, folder: Path, env: Environment | None = None, limit: float = 600) -> Ended:
     """Calls ``call`` in a forked child that works in ``folder``, with changes to its environment (None: unset)."""
     return start(call, folder=folder, env=env).wait(limit)
 

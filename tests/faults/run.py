@@ -34,6 +34,8 @@ MODULES = (  # those that take longest come first
     "fault_builders",
     "fault_memory",
     "fault_disk",
+    "fault_output",
+    "fault_markup",
     "fault_surroundings",
     "fault_numbers",
     "fault_orders",

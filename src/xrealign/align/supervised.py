@@ -29,7 +29,7 @@ from xrealign.model.folder import save_tensors
 from xrealign.model.layers import hidden_state, resolve_layer
 from xrealign.model.words import EncodedTexts, length_batches
 from xrealign.progress import track
-from xrealign.textio import write_atomic
+from xrealign.writing import write_atomic
 
 Array = np.ndarray[Any, Any]
 FORMAT = 1

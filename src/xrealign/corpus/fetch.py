@@ -19,7 +19,8 @@ from xrealign.corpus.download import download, file_sha256
 from xrealign.errors import ArtifactError, DataError
 from xrealign.progress import say, track
 from xrealign.store import seal, unseal
-from xrealign.textio import UNREADABLE, open_bytes, reason, write_atomic
+from xrealign.textio import UNREADABLE, open_bytes, reason
+from xrealign.writing import write_atomic
 
 LARGEST_MEMBER, LARGEST_ARCHIVE = 256 << 20, 1 << 30
 """Bytes at most of a file in an archive, and of all of an archive unpacked; ten times what the data packs have."""

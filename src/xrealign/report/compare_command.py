@@ -145,7 +145,7 @@ def source_tag(text: str) -> str:
 def emit(text: str, output: Path | None) -> None:
     """Writes ``text`` to a file, else to standard output."""
     from xrealign.progress import say
-    from xrealign.textio import write_atomic
+    from xrealign.writing import write_atomic
 
     if output is None:
         sys.stdout.write(text)

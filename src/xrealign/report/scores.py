@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 
 from xrealign.errors import DataError, did_you_mean
 from xrealign.escape import guarded, unguarded
-from xrealign.textio import check_regular, decimal_number, read_lines, reason, whole_number, write_atomic
+from xrealign.textio import check_regular, decimal_number, read_lines, reason, whole_number
 from xrealign.types import Score
+from xrealign.writing import write_atomic
 
 SCHEMA = pa.schema(
     [

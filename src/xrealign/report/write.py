@@ -18,8 +18,8 @@ from xrealign.report.summary import Summary, further_summaries, summarise
 from xrealign.report.tables import facet_table, gap_table, group_table, language_table, measure_table, to_markdown
 from xrealign.report.terminal import print_summary
 from xrealign.report.verdict import HONEST, headline, seed_note, summary_warnings
-from xrealign.textio import write_atomic
 from xrealign.types import Score
+from xrealign.writing import write_atomic
 
 
 def write_report(

@@ -15,7 +15,8 @@ from xrealign.arrays import read_npz
 from xrealign.errors import DataError, LanguageError
 from xrealign.language import Language, parse_language
 from xrealign.select.distances import Distances, Matrix
-from xrealign.textio import check_regular, decimal_number, read_lines, reason, write_atomic
+from xrealign.textio import check_regular, decimal_number, read_lines, reason
+from xrealign.writing import write_atomic
 
 
 def read_matrix(path: str | Path) -> tuple[list[Language], Matrix]:

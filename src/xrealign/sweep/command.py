@@ -165,7 +165,7 @@ def _lay_out(grid: Sweep, graph: Graph, failures: Mapping[str, Failure]) -> None
     from xrealign.report.tables import to_csv
     from xrealign.sweep.results import cell_scores, subset_of, variants
     from xrealign.sweep.tables import cell_table, figures_table, markdown_summary
-    from xrealign.textio import write_atomic
+    from xrealign.writing import write_atomic
 
     folder = grid.folder
     folder.mkdir(parents=True, exist_ok=True)

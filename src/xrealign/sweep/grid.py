@@ -6,6 +6,7 @@ import copy
 import hashlib
 import itertools
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from xrealign.errors import ConfigError, did_you_mean
 
 SEED = "seed"
 TAKEN = ("cell", "state", "subset", "error", "task", "metric", "group", "languages", "seeds")  # columns of the tables
+MOST = 10_000  # cells
 LONGEST = 64  # letters in a run's name
 
 
@@ -184,6 +186,10 @@ def _not_excluded(
     axes: Mapping[str, list[Choice]], excludes: Any, at: Any, problems: list[str]
 ) -> list[tuple[Choice, ...]]:
     """Every combination of choices that no ``[[sweep.exclude]]`` names."""
+    count = math.prod(map(len, axes.values()))
+    if count > MOST:
+        problems.append(f"{at()}: the axes make {count:,} cells, expected at most {MOST:,}; shorten some")
+        return []
     found = list(itertools.product(*axes.values()))
     place = at("exclude")
     if not (isinstance(excludes, list) and all(isinstance(exclude, dict) for exclude in excludes)):

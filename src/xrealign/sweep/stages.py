@@ -11,7 +11,7 @@ from xrealign.errors import ConfigError, XrealignError
 from xrealign.plan import Plan, make_plan
 from xrealign.store import Stage, is_done
 from xrealign.sweep.grid import Cell, Sweep, in_cells
-from xrealign.textio import write_atomic
+from xrealign.writing import write_atomic
 
 
 @dataclass

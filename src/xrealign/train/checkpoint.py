@@ -9,18 +9,22 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from xrealign.model.folder import save_tensors
 from xrealign.progress import say
-from xrealign.store import file_digest, seal, sync, unseal
+from xrealign.store import file_digest, seal, unseal
+from xrealign.writing import sync, write_atomic
 
 FORMAT = 2
+STATE, FACTS = "state.safetensors", "checkpoint.json"
 KEPT = 2  # the newest may turn out to be damaged
 
 
@@ -32,11 +36,13 @@ class Progress:
         step: steps done.
         history: its rows.
         pending: losses of the steps since the last row. *Shape:* (steps, objectives + 1)
+        before: what the watch measured before the first step, None without a watch.
     """
 
     step: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
     pending: Sequence[Sequence[float]] = ()
+    before: dict[str, Any] | None = None
 
 
 def save_checkpoint(folder: Path, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
@@ -45,18 +51,21 @@ def save_checkpoint(folder: Path, progress: Progress, model: nn.Module, optimize
     target = folder / f"step-{step:08d}"
     aside = folder / f".step-{step:08d}"
     shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad or p in optimizer.state}
     tensors = {f"model.{name}": p.detach().cpu().contiguous() for name, p in parameters.items()}
     for name, p in parameters.items():
         for key, value in optimizer.state.get(p, {}).items():
             tensors[f"adam.{key}.{name}"] = torch.as_tensor(value).detach().cpu().contiguous()
     tensors |= {f"buffer.{name}": buffer.detach().cpu().contiguous() for name, buffer in _buffers(model).items()}
-    save_file(tensors, aside / "state.safetensors")
-    digest = file_digest(aside / "state.safetensors")
-    (aside / "checkpoint.json").write_text(seal({"format": FORMAT, "sha256": digest, **vars(progress)}), "utf-8")
-    for path in (*aside.iterdir(), aside):
-        sync(path)
+    try:
+        aside.mkdir(parents=True)
+        save_tensors(tensors, aside / STATE, save_file)
+        facts = {"format": FORMAT, "sha256": file_digest(aside / STATE), **vars(progress)}
+        write_atomic(aside / FACTS, seal(facts))
+        sync(aside)
+    except BaseException:  # on a full disk its room is needed
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
     shutil.rmtree(target, ignore_errors=True)
     aside.rename(target)
     sync(folder)
@@ -70,12 +79,12 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
     A damaged one is named, dropped, and the one before it is used.
     """
     for path in sorted(folder.glob("step-*"), reverse=True):
-        manifest = _read_manifest(path)
-        if manifest is None:
+        found = _read(path)
+        if found is None:
             say(f"  checkpoint {path} is damaged: dropped")
             shutil.rmtree(path)
             continue
-        tensors = load_file(path / "state.safetensors")
+        progress, tensors = found
         with torch.no_grad():
             for name, buffer in _buffers(model).items():
                 if f"buffer.{name}" in tensors:
@@ -95,7 +104,7 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
                     optimizer.state[p] = {
                         k: v if k == "step" and not fused else v.to(p.device) for k, v in state.items()
                     }
-        return Progress(manifest["step"], manifest["history"], manifest["pending"])
+        return progress
     return Progress()
 
 
@@ -105,9 +114,10 @@ def _buffers(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: buffer for name, buffer in model.named_buffers() if name in kept}
 
 
-def _read_manifest(path: Path) -> dict[str, Any] | None:
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        manifest = unseal((path / "checkpoint.json").read_text("utf-8"))
-        if manifest["format"] == FORMAT and manifest["sha256"] == file_digest(path / "state.safetensors"):
-            return manifest
+def _read(path: Path) -> tuple[Progress, dict[str, torch.Tensor]] | None:
+    """How far a checkpoint had come and its tensors; None where it is not what was saved."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, SafetensorError):
+        facts = unseal((path / FACTS).read_text("utf-8"))
+        if facts["format"] == FORMAT and facts["sha256"] == file_digest(path / STATE):
+            return Progress(**{one.name: facts[one.name] for one in fields(Progress)}), load_file(path / STATE)
     return None

@@ -25,8 +25,8 @@ from xrealign.arrays import read_npy
 from xrealign.errors import ArtifactError, OutputError
 from xrealign.model.words import EncodedTexts
 from xrealign.progress import say
-from xrealign.store import file_digest, sync
-from xrealign.writing import telling
+from xrealign.store import file_digest
+from xrealign.writing import sync, telling
 
 FORMAT = 1
 FILES = ("keys.npy", "lengths.npy", "states.npy")

@@ -26,9 +26,9 @@ from xrealign.model.finite import check_finite
 from xrealign.model.folder import save_tensors
 from xrealign.model.words import TextBatch, pool_sentences, pool_words
 from xrealign.tasks.task import KINDS, Kind
-from xrealign.textio import write_atomic
 from xrealign.train.task_inputs import UNKNOWN
 from xrealign.train.task_streams import TaskBatch
+from xrealign.writing import write_atomic
 
 DROPOUT = 0.1
 WORD_POOLINGS = ("first", "mean")  # a sum would not commute with the maps of `xrealign.train.predict`

@@ -195,7 +195,7 @@ def run_phase(model: nn.Module, phase: Phase, folder: Path, seed: int, precision
     progress = in_turn(lambda: load_checkpoint(folder, model, optimizer))
     start, history = progress.step, list(progress.history)
     parts = dict(history[-1].get("parts", {})) if history else {}
-    before = history[0].get("watch at start") if history else take(phase.watch, model) if phase.watch else None
+    before = progress.before if start else take(phase.watch, model) if phase.watch else None
     losses = torch.zeros(LOG_EVERY, len(phase.objectives) + 1, device=device)
     since = start - len(progress.pending)
     if progress.pending:
@@ -204,7 +204,7 @@ def run_phase(model: nn.Module, phase: Phase, folder: Path, seed: int, precision
     def save(done: int) -> None:
         if rank == 0:
             pending = losses[: done - since].tolist()
-            save_checkpoint(folder, Progress(done, history, pending), model, optimizer)
+            save_checkpoint(folder, Progress(done, history, pending, before), model, optimizer)
 
     model.train()
     steps = range(start, phase.steps)
