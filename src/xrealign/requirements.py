@@ -106,7 +106,7 @@ def optional(extra: str, purpose: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise MissingExtra(error.name or extra, extra, purpose) from None
+        raise MissingExtra((error.name or extra).partition(".")[0], extra, purpose) from None
     except ImportError as error:
         why = f"in working order; its import ended with: {error}"
         raise MissingExtra((error.name or extra).partition(".")[0], extra, purpose, why) from None

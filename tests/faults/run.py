@@ -19,6 +19,7 @@ import multiprocessing
 import sys
 import tempfile
 import time
+import traceback
 from functools import partial
 from pathlib import Path
 
@@ -90,7 +91,11 @@ def _try_module(fast: bool, words: list[str] | None, scratch: Path, module: str)
         folder = scratch / f"{os.getpid()}" / f"{module}-{place}"
         folder.mkdir(parents=True)
         begun = _processor_time()
-        outcomes = list(fault.tries(folder, fast))
+        outcomes = []
+        try:
+            outcomes.extend(fault.tries(folder, fast))
+        except Exception:  # noqa: BLE001 - the suite goes on, and the row has not survived
+            outcomes.append(Outcome("the try itself", False, traceback.format_exc()[-2000:]))
         rows.append((module, place, outcomes, _processor_time() - begun))
         lines = [f"did not survive: {fault.name}: {one.case}: {one.detail}\n" for one in outcomes if not one.survived]
         sys.stderr.write(
