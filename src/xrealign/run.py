@@ -125,7 +125,7 @@ def _told(key: str, stage: Stage, tell: Callable[[str | None], None]) -> Callabl
 
 def _take_part(stage: Stage, runs: Path, rank: int) -> None:
     """Trains beside the first process; goes on from its checkpoints, and drops what comes out."""
-    work = runs / ".work" / f"{stage.verb}-{stage.fingerprint}"
+    work = stage.work(runs)
     aside = work.with_name(f"{work.name}.process-{rank}")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)

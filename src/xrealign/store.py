@@ -67,6 +67,10 @@ class Stage:
         """Where the result is, or will be."""
         return runs / self.verb / self.fingerprint
 
+    def work(self, runs: Path) -> Path:
+        """Where what survives a kill is while the result is made."""
+        return runs / ".work" / f"{self.verb}-{self.fingerprint}"
+
 
 def is_done(stage: Stage, runs: Path) -> bool:
     """Whether the result is there, whole."""
@@ -82,11 +86,11 @@ def build(stage: Stage, runs: Path) -> Path:
     target = stage.folder(runs)
     if is_done(stage, runs):
         return target
-    work = runs / ".work" / f"{stage.verb}-{stage.fingerprint}"
+    work = stage.work(runs)
     try:
-        work.mkdir(parents=True, exist_ok=True)
+        work.parent.mkdir(parents=True, exist_ok=True)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(runs / ".work" / f"{stage.verb}-{stage.fingerprint}.lock"):
+        with FileLock(work.with_name(f"{work.name}.lock")):
             if is_done(stage, runs):
                 return target
             aside = _make(stage, work)
@@ -242,9 +246,13 @@ def verify(folder: Path) -> None:
 
 
 def rebuild_if_damaged(stage: Stage, runs: Path) -> None:
-    """Drops a result that differs from its manifest in a single bit, or whose manifest is damaged, saying so."""
+    """Drops a result that differs from its manifest in a single bit, or whose manifest is damaged, saying so.
+
+    Of a whole result, what a kill at the very end of its making has left behind is cleared away.
+    """
     if not is_done(stage, runs):
         return
+    shutil.rmtree(stage.work(runs), ignore_errors=True)
     try:
         verify(stage.folder(runs))
     except ArtifactError as error:

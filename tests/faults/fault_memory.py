@@ -18,7 +18,7 @@ from harness import Fault, Outcome, cli, fork, last_line
 from verbs import finished
 
 STEPS, WARM, EVERY = 5000, 1500, 25
-LEAKING = 3000  # steps of the training that shows what the bound notices
+LEAKING = 2200  # steps of the training that shows what the bound notices
 STEP_BOUND = 300.0  # bytes a step; a loss kept by mistake costs more, see `steps`
 ROWS = (2500, 5000, 10_000)
 ROW_BOUND = 20_000.0  # bytes a row, page and statistics together

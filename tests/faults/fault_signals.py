@@ -16,8 +16,8 @@ from harness import Call, Child, Fault, Outcome, cli, fork, start
 
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGUSR1: 143}
 LIMIT = 2.0  # seconds of processor time from the signal to the end
-LONG = 40  # steps, so that a signal in training is not at its end
-TIMES = 6  # in training, each signal
+LONG = 24  # steps, so that a signal in training is not at its end
+TIMES = 3  # in training, each signal
 
 
 def _seconds_of(pid: int) -> float:
@@ -75,7 +75,7 @@ def anywhere(scratch: Path, fast: bool) -> Iterator[Outcome]:
     """Interrupts a run at a random moment, whatever stage it is at; what is run again ends in the same bits."""
     expected, whole = undisturbed(scratch.parent)
     draw = random.Random(23)
-    for turn in range(1 if fast else 12):
+    for turn in range(1 if fast else 6):
         number = list(CODES)[turn % 3]
         folder = _made(scratch / f"{turn}")
         fork(lambda folder=folder: tiny.config(folder, MORE) and 0, folder=folder)
