@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 import lzma
@@ -19,6 +20,8 @@ from xrealign.errors import ConfigError, DataError, LanguageError, XrealignError
 from xrealign.language import parse_language
 from xrealign.segment import segmentation_name
 
+gzipped = functools.partial(gzip.compress, mtime=0)  # parameters must be the same in every process of the tests
+
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
@@ -33,7 +36,7 @@ TMX = (
 
 def write(path: Path, content: str | bytes) -> Path:
     data = content.encode() if isinstance(content, str) else content
-    pack = {".gz": gzip.compress, ".xz": lzma.compress, ".zst": zstd.compress}.get(path.suffix, bytes)
+    pack = {".gz": gzipped, ".xz": lzma.compress, ".zst": zstd.compress}.get(path.suffix, bytes)
     path.write_bytes(pack(data))
     return path
 
@@ -151,15 +154,15 @@ FILES = [
     ("utf16le.tsv", tsv().encode("utf-16-le"), ":1: NUL character in text; is this a binary file, or UTF-16?"),
     ("utf32.tsv", tsv().encode("utf-32"), ":1: byte 0xff is not UTF-8"),
     ("latin1.tsv", "é\té\n".encode("latin-1"), ":1: byte 0xe9 is not UTF-8"),
-    ("packed.tsv", gzip.compress(tsv().encode() * 9), "it begins like gzip: give the file a name that ends in .gz"),
+    ("packed.tsv", gzipped(tsv().encode() * 9), "it begins like gzip: give the file a name that ends in .gz"),
     ("packed2.tsv", zstd.compress(tsv().encode() * 9), "it begins like Zstandard"),
-    ("cut.tsv.gz", gzip.compress(LINES)[:-9], "cannot be read: Compressed file ended"),
+    ("cut.tsv.gz", gzipped(LINES)[:-9], "cannot be read: Compressed file ended"),
     ("cut.tsv.xz", lzma.compress(LINES)[:-9], "cannot be read: Compressed file ended"),
     ("cut.tsv.zst", zstd.compress(LINES)[:-9], "cannot be read: Compressed file ended"),
     ("plain.tsv.gz", tsv().encode(), "cannot be read: Not a gzipped file"),
     ("plain.tsv.xz", tsv().encode(), "cannot be read: Input format not supported"),
     ("plain.tsv.zst", tsv().encode(), "cannot be read: Unable to decompress Zstandard data"),
-    ("more.tsv.gz", gzip.compress(tsv().encode()) + b"more", "cannot be read: Not a gzipped file"),
+    ("more.tsv.gz", gzipped(tsv().encode()) + b"more", "cannot be read: Not a gzipped file"),
 ]
 
 
