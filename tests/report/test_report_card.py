@@ -65,7 +65,7 @@ def test_the_card_says_what_it_must(run: Sample) -> None:
         assert source["digest"] in card
         assert source["licence"] in card
     for tag, count in run.context["pairs"].items():
-        assert f"{tag.replace('_', chr(92) + '_')} | {count:,} |" in card
+        assert f"{tag} | {count:,} |" in card
     for word in ("centred", "control", "realigned", "One seed (17)", "Georgian (2)", "## Limits"):
         assert word in card
     assert "<script" not in card.replace("\\<script", "")
