@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
 from importlib import metadata
 from pathlib import Path
@@ -16,16 +17,17 @@ def damaged_files(package: str = "xrealign") -> tuple[list[Path], int]:
     Raises:
         importlib.metadata.PackageNotFoundError: it is not installed.
     """
-    listed = [file for file in metadata.files(package) or [] if file.hash is not None and file.hash.mode == "sha256"]
+    installed = metadata.distribution(package)  # its .files leave out what is gone, from Python 3.12 on
+    rows = csv.reader((installed.read_text("RECORD") or "").splitlines())
+    listed = {row[0]: row[1].removeprefix("sha256=") for row in rows if row[1:] and row[1].startswith("sha256=")}
     damaged = []
-    for file in listed:
-        path = Path(str(file.locate()))
+    for name, digest in listed.items():
+        path = Path(str(installed.locate_file(name)))
         try:
             with path.open("rb") as opened:
                 found = hashlib.file_digest(opened, "sha256").digest()
         except OSError:
             found = b""
-        assert file.hash is not None
-        if base64.urlsafe_b64encode(found).rstrip(b"=").decode() != file.hash.value:
+        if base64.urlsafe_b64encode(found).rstrip(b"=").decode() != digest:
             damaged.append(path)
     return damaged, len(listed)
