@@ -170,9 +170,9 @@ def main() -> None:
     except XrealignError as error:
         if debug:
             raise
-        lines = error.problems if isinstance(error, ConfigError) else [str(error)]
-        for line in lines:
-            print("error: " + visible(line).replace("\n", "\\n"), file=sys.stderr)
+        for problem in error.problems if isinstance(error, ConfigError) else [str(error)]:
+            first, *more = visible(problem).split("\n")
+            print("\n".join([f"error: {first}", *(f"  {line.strip()}" for line in more)]), file=sys.stderr)
         sys.exit(2)
     except Stopped as stopped:
         print("stopped; run the same command again to go on", file=sys.stderr)

@@ -13,7 +13,7 @@
     └── ExternalToolError  a program we called failed; carries its last lines
 
 A message says what happened, the value, where it was, and what to do about it. The command line prints it
-on one line, without a traceback, and exits with 2.
+without a traceback, a list below it indented, and exits with 2.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class DataError(XrealignError):
     def __init__(self, message: str, path: str | Path | None = None, line: int | None = None) -> None:
         self.path = None if path is None else str(path)
         self.line = line
-        place = "" if path is None else f"{path}:{line}: " if line is not None else f"{path}: "
+        shown = self.path and self.path.replace("\n", "\\n")
+        place = "" if path is None else f"{shown}:{line}: " if line is not None else f"{shown}: "
         super().__init__(place + message)
 
 

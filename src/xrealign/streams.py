@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +30,8 @@ def printing() -> Iterator[None]:
             raise SystemExit(1) from None
         if isinstance(error, XrealignError) or not isinstance(error, Exception):
             raise
-        told = told_of(error) if printed or getattr(error, "filename", None) else _no_output(error)
+        nameless = getattr(error, "filename", None) is None
+        told = _no_output(error) if nameless and (not printed or _is_full(error)) else told_of(error)
         if told is None:
             raise
         raise told from error
@@ -80,6 +82,17 @@ def finish_output(failed: bool = False) -> bool:
             raise _no_output(error) from None
         return False
     return True
+
+
+def _is_full(error: BaseException) -> bool:
+    """Whether the disk below standard output may have refused this, an error without a name: the program's own files
+    are told with theirs (`xrealign.writing`)."""
+    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    try:
+        mode = os.fstat(1).st_mode
+    except OSError:
+        return False
+    return full and (stat.S_ISREG(mode) or stat.S_ISCHR(mode)) and not os.isatty(1)
 
 
 def _no_output(error: Exception) -> OutputError:

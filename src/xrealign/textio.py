@@ -15,10 +15,10 @@ import unicodedata
 import zlib
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from xrealign.errors import DataError
 
@@ -29,7 +29,10 @@ else:
 
 UNREADABLE = (OSError, EOFError, lzma.LZMAError, zlib.error, zstd.ZstdError)
 """What reading a file can raise, compressed or not; `reason` tells it in words."""
-COMPRESSED = (".gz", ".xz", ".zst")
+_OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".xz": lzma.open, ".zst": zstd.open}
+COMPRESSED = tuple(_OPENERS)
+MOST_UNPACKED, BOMB = 200, 64 << 20
+"""Times its own size, and bytes, that a packed file may unpack to: text packs to a third or a twentieth."""
 LONGEST_LINE = 16 << 20
 """Bytes of a line at most, where a format has no limit of its own."""
 WHOLE, DECIMAL = re.compile(r"[-+]?[0-9]{1,19}"), re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,9})?")
@@ -57,13 +60,41 @@ def open_bytes(path: str | Path) -> IO[bytes]:
     """
     path = Path(path)
     check_regular(path)
-    if path.suffix == ".gz":
-        return io.BufferedReader(gzip.open(path))
-    if path.suffix == ".xz":
-        return io.BufferedReader(lzma.open(path))
-    if path.suffix == ".zst":
-        return io.BufferedReader(zstd.open(path))
-    return path.open("rb")
+    if path.suffix not in _OPENERS:
+        return path.open("rb")
+    return capped(_OPENERS[path.suffix](path), path.stat().st_size)
+
+
+def capped(unpacked: IO[bytes], size: int) -> IO[bytes]:
+    """What a packed file of ``size`` bytes holds, read as a stream; memory and patience are not spent on bombs.
+
+    Raises:
+        OSError: while reading, of the kind EFBIG: it holds more than `MOST_UNPACKED` times its size and `BOMB` bytes.
+    """
+    return io.BufferedReader(_Capped(unpacked, max(BOMB, MOST_UNPACKED * size)))
+
+
+class _Capped(io.RawIOBase):
+    """The stream behind `capped`."""
+
+    def __init__(self, unpacked: IO[bytes], most: int) -> None:
+        self._unpacked, self._left = unpacked, most
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any) -> int:
+        data = self._unpacked.read(len(into))
+        self._left -= len(data)
+        if self._left < 0:
+            told = f"unpacks to more than {MOST_UNPACKED} times its size, as no text does; unpack it and look at it"
+            raise OSError(errno.EFBIG, told)
+        into[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._unpacked.close()
+        super().close()
 
 
 def check_regular(path: str | Path) -> None:

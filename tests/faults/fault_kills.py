@@ -72,8 +72,8 @@ def at_random(scratch: Path, fast: bool) -> Iterator[Outcome]:
         chain += 1
         folder.mkdir()
         fork(lambda folder=folder: tiny.config(folder, MORE) and 0, folder=folder)
-        for _ in range(8):
-            moment = moments.uniform(0.05, 0.6) * seconds
+        for _ in range(12):
+            moment = moments.uniform(0.03, 0.4) * seconds
             child = start(cli("run", "tiny.toml"), folder=folder)
             ended = child.wait(moment)  # which kills it then
             if ended.code != -signal.SIGKILL:
@@ -140,7 +140,9 @@ def _kind(place: str) -> str:
     """A path without what differs from one checkpoint, fingerprint or process to the next."""
     place = re.sub(r"[0-9a-f]{16}", "#", place)
     place = re.sub(r"step-\d+", "step-#", place)
-    return re.sub(r"(/\.[^/]*?)\.?[a-z0-9_]{8}(?=/|$)", r"\1.#", place)
+    place = re.sub(r"-\d{5}-of-", "-#-of-", place)
+    place = re.sub(r"(/\.[^/]*?)\.?[a-z0-9_]{8}(?=/|$)", r"\1.#", place)
+    return re.sub(r"^/\.tiny\.new/(.*/)?(\.?)[^/.]+\.[^/]*$", r"/.tiny.new/\1\2*", place)  # never read, begun anew
 
 
 def _count(outcomes: list[Outcome]) -> str:

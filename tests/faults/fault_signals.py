@@ -16,7 +16,6 @@ from harness import Call, Child, Fault, Outcome, cli, fork, start
 
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGUSR1: 143}
 LIMIT = 2.0  # seconds of processor time from the signal to the end
-LONG = 24  # steps, so that a signal in training is not at its end
 TIMES = 3  # in training, each signal
 
 
@@ -52,15 +51,14 @@ def _begin(folder: Path, sign: str, call: Call) -> Child:
 
 def in_training(scratch: Path, fast: bool) -> Iterator[Outcome]:
     """Interrupts a training; then goes on to the same bits."""
-    steps = 12 if fast else LONG
-    expected, _ = undisturbed(scratch.parent, MORE, steps)
+    expected, _ = undisturbed(scratch.parent)
     draw = random.Random(17)
     for number, code in list(CODES.items())[: 1 if fast else None]:
         for turn in range(1 if fast else TIMES):
             folder = _made(scratch / f"{number}-{turn}")
-            fork(lambda folder=folder: tiny.config(folder, MORE, steps) and 0, folder=folder)
+            fork(lambda folder=folder: tiny.config(folder, MORE) and 0, folder=folder)
             child = _begin(folder, "runs/.work/*/step-*", cli("run", "tiny.toml"))
-            time.sleep(draw.uniform(0, 0.2))
+            time.sleep(draw.uniform(0, 0.1))
             found, seconds, printed = _interrupted(child, number)
             case = f"{signal.Signals(number).name}, try {turn + 1}"
             said = "is saved" in printed
@@ -98,7 +96,7 @@ def second_signal(scratch: Path, fast: bool) -> Iterator[Outcome]:
     """A save that never ends: the second signal does not wait for it."""
     for number, code in list(CODES.items())[: 1 if fast else None]:
         folder = _made(scratch / f"{number}")
-        fork(lambda folder=folder: tiny.config(folder, MORE, LONG) and 0, folder=folder)
+        fork(lambda folder=folder: tiny.config(folder, MORE) and 0, folder=folder)
         child = _begin(folder, "saving", _never_saving)
         child.send(number)
         end = time.monotonic() + 60

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import os
 import signal
 import sys
@@ -12,6 +14,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+LAZY = (  # what is imported only when it is used: a second in every child that draws a figure or reads a data set
+    "datasets",
+    "fontTools.subset",
+    "icu4py",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_pdf",
+    "matplotlib.backends.backend_svg",
+    "matplotlib.projections",
+    "pyarrow.dataset",
+    "transformers.convert_slow_tokenizer",
+)
 Call = Callable[[], object]
 Environment = Mapping[str, "str | None"]
 
@@ -171,11 +184,19 @@ def import_everything() -> None:
 
     import torch
     import transformers  # noqa: F401
+    import typer.main
 
     import xrealign
 
     torch.set_num_threads(1)
+    for name in LAZY:
+        importlib.import_module(name)
     for module in pkgutil.walk_packages(xrealign.__path__, "xrealign."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     from transformers.models.bert import modeling_bert  # noqa: F401
+
+    typer.main.get_command = functools.cache(typer.main.get_command)  # a tenth of a second for every command line
+    typer.main.get_command(importlib.import_module("xrealign.cli").app)
+    gc.collect()
+    gc.freeze()  # nothing here is looked through, and so copied, in the children

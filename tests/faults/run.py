@@ -41,8 +41,7 @@ MODULES = (  # those that take longest come first
     "fault_numbers",
     "fault_orders",
     "fault_caches",
-    "fault_malformed_text",
-    "fault_malformed_tasks",
+    "fault_malformed",
     "fault_fuzz",
     "fault_payloads",
     "fault_payload_data",
@@ -59,20 +58,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fast", action="store_true", help="a few tries of each fault, about a minute in all")
     parser.add_argument("--only", action="append", metavar="WORD", help="only faults with this word in module or name")
-    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="modules at a time")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="faults at a time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the outcomes to a file")
     chosen = parser.parse_args()
     import_everything()
+    tasks = [
+        (module, place)
+        for module in MODULES
+        for place, fault in enumerate(_faults(module))
+        if not chosen.only or any(word in f"{module} {fault.name}" for word in chosen.only)
+    ]
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="xrealign-faults-") as scratch:
         os.environ["XREALIGN_CACHE"] = os.environ.get("XREALIGN_CACHE") or str(Path(scratch) / "cache")
-        try_all = partial(_try_module, chosen.fast, chosen.only, Path(scratch))
+        try_one = partial(_try_fault, chosen.fast, Path(scratch))
         if chosen.jobs == 1:
-            found = [try_all(module) for module in MODULES]
+            rows = [try_one(task) for task in tasks]
         else:  # processes that are forked, so that nothing is imported again
             with multiprocessing.get_context("fork").Pool(chosen.jobs) as pool:
-                found = list(pool.imap(try_all, MODULES, chunksize=1))
-    rows = [row for several in found for row in several]
+                rows = list(pool.imap(try_one, tasks, chunksize=1))
     print(_table(rows, time.monotonic() - begun))
     if chosen.json:
         chosen.json.write_text(json.dumps(_plain(rows), ensure_ascii=False, indent=1) + "\n", "utf-8")
@@ -83,26 +87,22 @@ def _faults(module: str) -> tuple[Fault, ...]:
     return importlib.import_module(module).FAULTS
 
 
-def _try_module(fast: bool, words: list[str] | None, scratch: Path, module: str) -> list[Row]:
-    rows = []
-    for place, fault in enumerate(_faults(module)):
-        if words and not any(word in f"{module} {fault.name}" for word in words):
-            continue
-        folder = scratch / f"{os.getpid()}" / f"{module}-{place}"
-        folder.mkdir(parents=True)
-        begun = _processor_time()
-        outcomes = []
-        try:
-            outcomes.extend(fault.tries(folder, fast))
-        except Exception:  # noqa: BLE001 - the suite goes on, and the row has not survived
-            outcomes.append(Outcome("the try itself", False, traceback.format_exc()[-2000:]))
-        rows.append((module, place, outcomes, _processor_time() - begun))
-        lines = [f"did not survive: {fault.name}: {one.case}: {one.detail}\n" for one in outcomes if not one.survived]
-        sys.stderr.write(
-            "".join(lines) + f"{fault.name}: {_survived(outcomes)}, {rows[-1][-1]:.1f} s of processor time\n"
-        )
-        sys.stderr.flush()
-    return rows
+def _try_fault(fast: bool, scratch: Path, task: tuple[str, int]) -> Row:
+    module, place = task
+    fault = _faults(module)[place]
+    folder = scratch / f"{os.getpid()}" / f"{module}-{place}"
+    folder.mkdir(parents=True)
+    begun = _processor_time()
+    outcomes = []
+    try:
+        outcomes.extend(fault.tries(folder, fast))
+    except Exception:  # noqa: BLE001 - the suite goes on, and the row has not survived
+        outcomes.append(Outcome("the try itself", False, traceback.format_exc()[-2000:]))
+    seconds = _processor_time() - begun
+    lines = [f"did not survive: {fault.name}: {one.case}: {one.detail}\n" for one in outcomes if not one.survived]
+    sys.stderr.write("".join(lines) + f"{fault.name}: {_survived(outcomes)}, {seconds:.1f} s of processor time\n")
+    sys.stderr.flush()
+    return module, place, outcomes, seconds
 
 
 def _processor_time() -> float:

@@ -279,12 +279,13 @@ def _check_output(out: Path, inputs: list[Path], option: str = "-o") -> None:
     """Raises: ConfigError: nothing can be written there, or it would overwrite another file of the command."""
     from xrealign.errors import ConfigError
     from xrealign.textio import COMPRESSED, is_there
+    from xrealign.writing import is_special
 
     if out.is_dir() or not out.parent.is_dir():
         raise ConfigError(f"{option} {out}: {'it is a folder' if out.is_dir() else f'there is no folder {out.parent}'}")
     if out.suffix in COMPRESSED:
         raise ConfigError(f"{option} {out}: output is plain text; leave out {out.suffix}")
-    if any(
+    if not is_special(out) and any(
         os.path.realpath(out) == os.path.realpath(path) or (is_there(out) and is_there(path) and out.samefile(path))
         for path in inputs
     ):

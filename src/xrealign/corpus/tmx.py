@@ -14,7 +14,7 @@ from xml.parsers import expat
 
 from xrealign.errors import DataError, LanguageError
 from xrealign.language import Language, parse_language
-from xrealign.textio import UNREADABLE, check_regular, nfc, open_bytes, reason
+from xrealign.textio import UNREADABLE, capped, check_regular, nfc, open_bytes, reason
 from xrealign.types import Bitext, SentencePair
 
 LONGEST_SEGMENT = 100_000
@@ -187,7 +187,7 @@ def _open(path: Path) -> Iterator[IO[bytes]]:
             raise DataError(f"holds {len(members)} .tmx files, expected 1", path)
         if members[0].flag_bits & 1:
             raise DataError("is encrypted; unpack it", path)
-        with archive.open(members[0]) as file:
+        with capped(archive.open(members[0]), path.stat().st_size) as file:  # the archive's own word on sizes may lie
             yield file
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from cases_text.case import Case
+from cases_text.case import MEGABYTE, PACKS, Case, repeated
 
 DEEP = "[" * 100_000
 GOOD = '{"text": "a", "label": "x"}\n'
@@ -19,6 +19,17 @@ def lines(name, content, *told, task="class", more="", **settings):
 def squad(name, content, *told, **settings):
     """A case of SQuAD's JSON."""
     return Case(f"squad-{name}", "tasks check x.json --task qa", told, {"x.json": content}, **settings)
+
+
+def bomb(ending):
+    """Half a gigabyte of blanks."""
+    told = f"x.json.{ending}: cannot be read: unpacks to more than 200 times its size"
+    return Case(
+        f"squad-bomb-{ending}",
+        f"tasks check x.json.{ending} --task qa",
+        (told,),
+        {f"x.json.{ending}": lambda path: path.write_bytes(repeated(PACKS[ending], b" " * MEGABYTE, 512))},
+    )
 
 
 def question(answers, **more):
@@ -126,6 +137,7 @@ CASES = (
     lines(
         "utf-8-with-half-characters", b'{"text": "\xed\xa0\x80", "label": "x"}\n', "x.jsonl:1: byte 0xed is not UTF-8"
     ),
+    *(bomb(ending) for ending in PACKS),
     squad("no-json", '{"data": [', "x.json:1: no JSON: Expecting value in column 11"),
     squad("empty-file", "", "x.json:1: no JSON: Expecting value in column 1"),
     squad("list", "[]", 'x.json: no SQuAD file: expected an object with the list "data"'),

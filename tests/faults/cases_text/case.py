@@ -111,6 +111,11 @@ def cut(pack: Callable[[bytes], bytes], data: bytes) -> bytes:
     return pack(data)[:-9]
 
 
+def repeated(pack: Callable[[bytes], bytes], data: bytes, times: int) -> bytes:
+    """A bomb: packed streams, one after the other, which every reader takes for one file."""
+    return pack(data) * times
+
+
 def flipped(pack: Callable[[bytes], bytes], data: bytes) -> bytes:
     """A compressed file with one byte of its middle changed."""
     packed = bytearray(pack(data))
@@ -123,4 +128,5 @@ def numbers(count: int) -> bytes:
     return b"".join(b"%d\t%x\n" % (n, n * n) for n in range(count))
 
 
+MEGABYTE = 1 << 20
 PACKS = {"gz": gzip.compress, "xz": lzma.compress, "zst": zstd.compress}

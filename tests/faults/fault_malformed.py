@@ -1,5 +1,5 @@
-"""Malformed text outside the tasks: every named case ends with exit code 2 and a message that has the place, the value
-and what was expected; nothing half-written is left."""
+"""Malformed files: every named case ends with exit code 2 and a message that has the place, the value and what was
+expected; nothing half-written is left."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import tiny
+from cases_tasks import json_forms, own, tables, tagged
 from cases_text import bitexts, choosing, links, numbers, settings
 from cases_text.case import Case, lay_out
 from harness import Ended, Fault, Outcome, cli, fork, last_line, traceback_free
@@ -25,6 +26,12 @@ GROUPS = {
     "malformed lists, matrices and tables": choosing.CASES,
     "malformed configurations": settings.CASES,
     "malformed scores": numbers.CASES,
+    "malformed words with tags": tagged.CASES,
+    "malformed tables": tables.CASES,
+    "malformed JSON": json_forms.CASES,
+    "malformed tasks of one's own": own.RUNS,
+    "malformed test files": own.TESTS,
+    "malformed data sets": own.FOLDERS,
 }
 
 
@@ -53,8 +60,12 @@ def _problems(case: Case, ended: Ended) -> list[str]:
         printed = ended.out + ended.err
         wrong = [] if ended.code == 0 else [f"exit code {ended.code}"]
         return wrong + [f"{text!r} is not said" for text in case.told if text not in printed]
-    told = [line.removeprefix("error: ") for line in ended.err.splitlines() if line.startswith("error: ")]
-    problems = [] if traceback_free(ended) else ["it did not end with exit code 2 and an error"]
+    lists = case.command.startswith(
+        "tasks check"
+    )  # what is wrong with a file is what it prints, not an error of its own
+    told = [line.removeprefix("error: ") for line in ended.err.splitlines() if lists or line.startswith("error: ")]
+    good = ended.code == 2 and "Traceback" not in ended.err if lists else traceback_free(ended)
+    problems = [] if good else ["it did not end with exit code 2 and an error"]
     problems += [f"{text!r} is not said" for text in case.told if not any(text in line for line in told)]
     problems += [f"a line of {len(line)} characters" for line in told if len(line) > LONGEST_MESSAGE]
     problems += [f"{character!r} is printed" for line in told for character in line if _is_control(character)]
