@@ -6,6 +6,7 @@ import functools
 import gzip
 import lzma
 import os
+import random
 import stat
 import sys
 import unicodedata
@@ -19,6 +20,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+from xrealign import textio
 from xrealign.errors import DataError
 from xrealign.textio import (
     LONGEST_LINE,
@@ -27,6 +29,7 @@ from xrealign.textio import (
     decimal_number,
     is_there,
     nfc,
+    open_bytes,
     raw_lines,
     read_lines,
     whole_number,
@@ -57,6 +60,21 @@ def test_lines_are_numbered_normalised_and_only_ended_by_newlines(tmp_path, suff
         (4, "a\u2028b\x0bc\x85d"),
         (5, "last \ufeffone"),  # a mark begins a line where files were joined
     ]
+
+
+@pytest.mark.parametrize(("suffix", "pack"), PACKED[1:])
+def test_a_bomb_is_left_in_time_and_what_packs_well_is_not(tmp_path, suffix, pack, monkeypatch):
+    monkeypatch.setattr(textio, "BOMB", 1 << 20)
+    path = tmp_path / f"text{suffix}"
+    path.write_bytes(pack(b"the same line\n" * 70_000))
+    assert sum(1 for _ in read_lines(path)) == 70_000
+    path.write_bytes(pack(b"the same line\n" * 80_000) * 5)
+    with pytest.raises(DataError, match=r"unpacks to more than 200 times its size, as no text does; unpack it"):
+        list(read_lines(path))
+    noise = bytes(random.Random(3).choices(b"abcdefgh\n", k=400_000))
+    path.write_bytes(pack(noise) * 5)
+    with open_bytes(path) as file:
+        assert file.read() == noise * 5
 
 
 def test_an_empty_file_has_no_lines(tmp_path):

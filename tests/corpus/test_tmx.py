@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from xrealign import textio
 from xrealign.corpus.tmx import LONGEST_SEGMENT, read_tmx, read_units
 from xrealign.errors import DataError
 from xrealign.language import parse_language
@@ -176,3 +177,11 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.1 * peaks[0] < 2e6, peaks
+
+
+def test_an_archive_that_holds_a_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(textio, "BOMB", 1 << 20)
+    with zipfile.ZipFile(tmp_path / "m.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("m.tmx", WHOLE.replace(b"</body>", b" " * (4 << 20) + b"</body>"))
+    with pytest.raises(DataError, match=r"m\.zip: cannot be read: unpacks to more than 200 times its size"):
+        read_tmx(tmp_path / "m.zip", ENG, SPA)

@@ -61,6 +61,20 @@ def test_a_loader_that_is_not_there(loader: str) -> None:
         loader_file(loader)
 
 
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("def load(:\n    pass\n", r"SyntaxError: invalid syntax \(.*mine.py:1\); --debug"),
+        ("a = 1\nimport no_module_of_this_name\n", r"ModuleNotFoundError: No module .* \(.*mine.py:2\)"),
+        ("def load(source, targets, seed):\n\n    return 1 / 0\n", r"ZeroDivisionError: .* \(.*mine.py:3\)"),
+    ],
+)
+def test_code_that_fails_is_told_with_its_place(tmp_path: Path, code: str, told: str) -> None:
+    (tmp_path / "mine.py").write_text(code, "utf-8")
+    with pytest.raises(ConfigError, match=told):
+        load_own(f"{tmp_path / 'mine.py'}:load", ENG, None, seed=0)
+
+
 def test_the_configuration_knows_all_built_in_tasks() -> None:
     assert set(BUILTIN) <= set(BUILTIN_TASKS)
 

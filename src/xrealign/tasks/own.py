@@ -10,11 +10,13 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from xrealign.errors import ConfigError
+from xrealign.errors import ConfigError, XrealignError
 from xrealign.language import Language
 from xrealign.tasks.task import Task
 
@@ -25,13 +27,14 @@ def load_own(loader: str, source: Language, targets: Sequence[Language] | None, 
     The user names the code; it is never taken from a data set or a model's folder.
 
     Raises:
-        ConfigError: there is no such module or function, it does not take these three, or it returns something else
-            than a `Task`.
+        ConfigError: there is no such module or function, it does not take these three, it fails (the error has file
+            and line), or it returns something else than a `Task`.
     """
     arguments = {"source": source, "targets": targets, "seed": seed}
     function = _function(loader)
     _check_takes(loader, function, arguments)
-    task = function(**arguments)
+    with _telling(loader):
+        task = function(**arguments)
     if not isinstance(task, Task):
         raise ConfigError(f"task.loader = {loader!r} returned {type(task).__name__}, expected xrealign.tasks.task.Task")
     return task
@@ -76,6 +79,22 @@ def _check_takes(loader: str, function: Callable[..., Any], arguments: Mapping[s
         ) from None
 
 
+@contextmanager
+def _telling(loader: str) -> Iterator[None]:
+    """What the user's code raises becomes one line with its place; ``--debug`` shows the traceback."""
+    try:
+        yield
+    except XrealignError:  # of what it calls of ours
+        raise
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = (error.filename, error.lineno) if isinstance(error, SyntaxError) else (last.filename, last.lineno)
+        what = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise ConfigError(
+            f"task.loader = {loader!r}: {type(error).__name__}: {what} ({place[0]}:{place[1]}); --debug shows more"
+        ) from error
+
+
 def _function(loader: str) -> Callable[..., Any]:
     name, mark, function = loader.partition(":")
     if not (name and mark and function):
@@ -87,9 +106,11 @@ def _function(loader: str) -> Callable[..., Any]:
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module  # dataclasses look their module up
-        spec.loader.exec_module(module)
+        with _telling(loader):
+            spec.loader.exec_module(module)
     else:
-        module = importlib.import_module(name)
+        with _telling(loader):
+            module = importlib.import_module(name)
     found = getattr(module, function, None)
     if not callable(found):
         raise ConfigError(f"task.loader = {loader!r}: {path.name} has no function {function!r}")
