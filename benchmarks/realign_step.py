@@ -49,9 +49,10 @@ from xrealign.model.words import EncodedTexts, encode_texts
 from xrealign.segment import spans_by_blanks
 from xrealign.train.compaction import compact_embeddings
 from xrealign.train.front_cache import FrontCache, front_loss, front_stream
-from xrealign.train.loop import Objective, Phase, run_phase
+from xrealign.train.loop import run_phase
 from xrealign.train.objective_settings import ObjectiveSettings
 from xrealign.train.objectives import make_objective
+from xrealign.train.phase import Objective, Phase
 from xrealign.train.seeds import seed_torch
 from xrealign.train.streams import PairBatch, PairStream, padding_efficiency, plan_steps
 

@@ -15,7 +15,7 @@ import typer
 from torch import nn
 from typer.testing import CliRunner
 
-import xrealign.train.loop as loop
+import xrealign.train.gradients as gradients
 from xrealign.align.marked import assemble, encode_pairs, marked_words, pair_template
 from xrealign.align.score import link_counts, measures
 from xrealign.align.supervised import (
@@ -365,7 +365,7 @@ def test_stopped_and_run_again_ends_in_the_same_bits(xlmr, gold_file, tmp_path, 
     pairs = read_gold_pairs([gold_file])
     whole, facts = weights(xlmr, pairs, tmp_path / "whole", SHORT)
     assert not equal(weights(xlmr, pairs, tmp_path / "other", SHORT, seed=4)[0], whole)
-    real, calls = loop.seed_torch, []
+    real, calls = gradients.seed_torch, []
 
     def dies(*args):
         calls.append(args)
@@ -373,10 +373,10 @@ def test_stopped_and_run_again_ends_in_the_same_bits(xlmr, gold_file, tmp_path, 
             raise KeyboardInterrupt
         real(*args)
 
-    monkeypatch.setattr(loop, "seed_torch", dies)
+    monkeypatch.setattr(gradients, "seed_torch", dies)
     with pytest.raises(KeyboardInterrupt):
         weights(xlmr, pairs, tmp_path / "killed", SHORT)
-    monkeypatch.setattr(loop, "seed_torch", real)
+    monkeypatch.setattr(gradients, "seed_torch", real)
     assert list((tmp_path / "killed").glob("step-*"))
     again, facts_again = weights(xlmr, pairs, tmp_path / "killed", SHORT)
     assert equal(again, whole)
@@ -529,7 +529,7 @@ def test_the_command_goes_on_and_drops_what_belongs_to_other_settings(
 ):
     options = ["--encoder", xlmr, "--batch-size", 4, "--checkpoint-every", 5, "--held-out", 0]
     assert command(gold_file, "-o", tmp_path / "whole", "--steps", 12, *options).exit_code == 0
-    real, calls = loop.seed_torch, []
+    real, calls = gradients.seed_torch, []
 
     def dies(*args):
         calls.append(args)
@@ -537,9 +537,9 @@ def test_the_command_goes_on_and_drops_what_belongs_to_other_settings(
             raise KeyboardInterrupt
         real(*args)
 
-    monkeypatch.setattr(loop, "seed_torch", dies)
+    monkeypatch.setattr(gradients, "seed_torch", dies)
     assert command(gold_file, "-o", tmp_path / "killed", "--steps", 12, *options).exit_code != 0
-    monkeypatch.setattr(loop, "seed_torch", real)
+    monkeypatch.setattr(gradients, "seed_torch", real)
     assert not (tmp_path / "killed").exists()
     assert list((tmp_path / ".killed.training" / "checkpoints").glob("step-*5"))
     done = command(gold_file, "-o", tmp_path / "killed", "--steps", 12, *options)
@@ -547,10 +547,10 @@ def test_the_command_goes_on_and_drops_what_belongs_to_other_settings(
     assert "dropped" not in done.stderr
     for name in ("head.safetensors", "model-00002-of-00002.safetensors"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    monkeypatch.setattr(loop, "seed_torch", dies)
+    monkeypatch.setattr(gradients, "seed_torch", dies)
     calls.clear()
     assert command(gold_file, "-o", tmp_path / "b", "--steps", 12, *options).exit_code != 0
-    monkeypatch.setattr(loop, "seed_torch", real)
+    monkeypatch.setattr(gradients, "seed_torch", real)
     done = command(gold_file, "-o", tmp_path / "b", "--steps", 11, *options)
     assert done.exit_code == 0
     assert "other settings or gold links are there: dropped" in done.stderr

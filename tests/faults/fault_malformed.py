@@ -63,7 +63,9 @@ def _problems(case: Case, ended: Ended) -> list[str]:
     lists = case.command.startswith(
         "tasks check"
     )  # what is wrong with a file is what it prints, not an error of its own
-    told = [line.removeprefix("error: ") for line in ended.err.splitlines() if lists or line.startswith("error: ")]
+    printed = ended.err.splitlines()
+    first = next((n for n, line in enumerate(printed) if lists or line.startswith("error: ")), len(printed))
+    told = [line.removeprefix("error: ") for line in printed[first:]]
     good = ended.code == 2 and "Traceback" not in ended.err if lists else traceback_free(ended)
     problems = [] if good else ["it did not end with exit code 2 and an error"]
     problems += [f"{text!r} is not said" for text in case.told if not any(text in line for line in told)]

@@ -75,12 +75,12 @@ def _trained(data: Path, folder: Path, count: int, leak: bool) -> float:
 def _train(data: Path, folder: Path, count: int, leak: bool) -> None:
     from xrealign.align.aligned import read_aligned
     from xrealign.model.encoder import load_encoder
-    from xrealign.train import loop
+    from xrealign.train import gradients, loop
     from xrealign.train.realign import RealignSettings, realign
 
     texts = read_aligned(next((data / "runs" / "align").iterdir()))
     seen, kept = np.zeros(count // EVERY), []  # room for all samples is taken before the first
-    track, gradient = loop.track, loop._gradient
+    track, gradient = loop.track, gradients._gradient
 
     def sampled(items: range, *rest: object, **more: object) -> Iterator[int]:
         for place, item in enumerate(track(items, *rest, **more)):
@@ -92,7 +92,7 @@ def _train(data: Path, folder: Path, count: int, leak: bool) -> None:
         kept.append(gradient(*given))
         return kept[-1]
 
-    loop.track, loop._gradient = sampled, keeps if leak else gradient
+    loop.track, gradients._gradient = sampled, keeps if leak else gradient
     settings = RealignSettings(
         steps=count, batch_size=2, max_length=16, freeze="none", checkpoint_every=1000, learning_rate=1e-4
     )

@@ -15,6 +15,7 @@ import torch
 from harness import Ended, Fault, Outcome, cli, fork, last_line, traceback_free
 from safetensors.torch import load_file, save_file
 
+import xrealign.train.gradients as gradients
 import xrealign.train.loop as loop
 
 NAN, INF = math.nan, math.inf
@@ -163,7 +164,7 @@ def _poisoned(call: Callable[[], object], phase: str, steps: Iterator[int] | ran
     """The command with gradients of some steps of a phase made NaN."""
 
     def poisoned() -> object:
-        real = loop._gradient
+        real = gradients._gradient
 
         def gradient(model, of, objective, step, *rest):
             found = real(model, of, objective, step, *rest)
@@ -171,7 +172,7 @@ def _poisoned(call: Callable[[], object], phase: str, steps: Iterator[int] | ran
                 next(p for p in model.parameters() if p.grad is not None).grad.view(-1)[0] = NAN
             return found
 
-        loop._gradient = gradient
+        gradients._gradient = gradient
         return call()
 
     return poisoned
@@ -197,7 +198,7 @@ def memory(scratch: Path, fast: bool) -> Iterator[Outcome]:
         yield Outcome("enough of it", False, last_line(whole))
         return
     wanted = _facts(scratch)["history"][0]["sentence"]
-    for room in (96, 48) if not fast else (64,):
+    for room in (128, 88) if not fast else (96,):  # the whole batch wants 150 or more, the first thread alone 50
         call = cli("realign", "tiny.toml", *QUIET, *LONG, "--set", f"runs=room-{room}/runs")
         ended = fork(_limited(call, room << 20), folder=scratch)
         wrong, case = last_line(ended), f"{room} MiB more than there is at the start"
@@ -223,7 +224,7 @@ def _limited(call: Callable[[], object], room: int) -> Callable[[], object]:
     """The command with an address space that is limited while the first step finds its gradients."""
 
     def limited() -> object:
-        real, none = loop._all_gradients, resource.RLIM_INFINITY
+        real, none = loop.all_gradients, resource.RLIM_INFINITY
 
         def gradients(model, of, step, *rest):
             if step:
@@ -235,7 +236,7 @@ def _limited(call: Callable[[], object], room: int) -> Callable[[], object]:
             finally:
                 resource.setrlimit(resource.RLIMIT_AS, (none, none))
 
-        loop._all_gradients = gradients
+        loop.all_gradients = gradients
         return call()
 
     return limited

@@ -19,10 +19,11 @@ from xrealign.model.encoder import load_encoder
 from xrealign.model.words import EncodedTexts
 from xrealign.train.distributed import average, average_gradients, gather_rows, gathered_backward, ranks
 from xrealign.train.front_cache import FrontCache, front_loss, front_pieces, front_stream
-from xrealign.train.loop import Objective, Phase, run_phase
+from xrealign.train.loop import run_phase
 from xrealign.train.micro import Pieces, split_batch
 from xrealign.train.objective_settings import ObjectiveSettings
 from xrealign.train.objectives import make_objective
+from xrealign.train.phase import Objective, Phase
 from xrealign.train.streams import PairStream, plan_steps, rank_plan
 
 KINDS = {

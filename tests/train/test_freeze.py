@@ -11,7 +11,8 @@ from xrealign.model.encoder import load_encoder
 from xrealign.model.layers import find_blocks, hidden_state, trainable_names, unfreezing
 from xrealign.model.words import encode_texts, make_batch, pool_words
 from xrealign.train.compaction import compact_embeddings, expand_embeddings
-from xrealign.train.loop import Objective, Phase, run_phase, unused_row_factor
+from xrealign.train.loop import run_phase
+from xrealign.train.phase import Objective, Phase, unused_row_factor
 
 TEXTS = ["Everyone has the right to life.", "Jeder hat das Recht auf Leben", "सभी मनुष्यों को गौरव और अधिकारों"]
 SLOW = pytest.mark.slow

@@ -21,9 +21,10 @@ from xrealign.store import file_digest
 from xrealign.train.compaction import compact_embeddings
 from xrealign.train.front_cache import FrontCache, front_loss, front_stream
 from xrealign.train.front_weights import front_digest, front_parameters, frozen_layers, still_modules
-from xrealign.train.loop import Objective, Phase, run_phase
+from xrealign.train.loop import run_phase
 from xrealign.train.objective_settings import ObjectiveSettings
 from xrealign.train.objectives import make_objective
+from xrealign.train.phase import Objective, Phase
 from xrealign.train.streams import PairStream, plan_steps
 
 ROOM = 1 << 30

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import xrealign.train.loop as loop
+import xrealign.train.gradients as gradients
 from xrealign.errors import TrainingError
 from xrealign.train.guards import skipped_steps
-from xrealign.train.loop import Objective, Phase, rate_at, run_phase, unused_row_factor
+from xrealign.train.loop import run_phase
+from xrealign.train.phase import Objective, Phase, rate_at, unused_row_factor
 from xrealign.train.seeds import seed_torch
 
 NAMES = frozenset({"a.weight", "a.bias", "b.weight", "b.bias"})
@@ -155,7 +156,7 @@ def test_resuming_remembers_what_was_left_out(tmp_path, monkeypatch, stop):
     phase = phase_of(faults, checkpoint_every=4)
     whole = fresh()
     history = run_phase(whole, phase, tmp_path / "a", seed=0)
-    real, calls = loop.seed_torch, []
+    real, calls = gradients.seed_torch, []
 
     def dies(*args):
         calls.append(args)
@@ -163,10 +164,10 @@ def test_resuming_remembers_what_was_left_out(tmp_path, monkeypatch, stop):
             raise KeyboardInterrupt
         real(*args)
 
-    monkeypatch.setattr(loop, "seed_torch", dies)
+    monkeypatch.setattr(gradients, "seed_torch", dies)
     with pytest.raises(KeyboardInterrupt):
         run_phase(fresh(), phase, tmp_path / "b", seed=0)
-    monkeypatch.setattr(loop, "seed_torch", real)
+    monkeypatch.setattr(gradients, "seed_torch", real)
     again = fresh()
     assert run_phase(again, phase, tmp_path / "b", seed=0) == history
     assert same(again, whole)

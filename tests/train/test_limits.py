@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForMaskedLM, BertConfig, XLMRobertaConfig
 
+import xrealign.train.gradients as gradients
 import xrealign.train.loop as loop
 from xrealign.align.aligned import AlignedTexts
 from xrealign.model.encoder import load_encoder
@@ -76,7 +77,7 @@ def test_a_step_begun_again_is_queued_once(tiny_encoder_folder, aligned, tmp_pat
         for block in encoder.model.encoder.layer:
             block.attention.self.dropout.p = 0.0
         place = "_shared_gradient" if beside else "_gradient"
-        real = getattr(loop, place)
+        real = getattr(gradients, place)
 
         def too_large(*args):
             count[0] += 1
@@ -85,11 +86,11 @@ def test_a_step_begun_again_is_queued_once(tiny_encoder_folder, aligned, tmp_pat
                 raise torch.OutOfMemoryError
             return found
 
-        monkeypatch.setattr(loop, place, too_large)
+        monkeypatch.setattr(gradients, place, too_large)
         told = {"steps": 3, "layer": 3, "checkpoint_every": 2, "settings": {"queue": 100, "momentum": 0.9}}
         settings = dataclasses.replace(SETTINGS, objective={"infoxlm": 1.0} | beside, **told)
         facts = realign(encoder, aligned, settings, out, 3)
-        monkeypatch.setattr(loop, place, real)
+        monkeypatch.setattr(gradients, place, real)
         assert ("parts" in facts["history"][-1]) == fails
         return load_file(out / "step-00000002" / "state.safetensors")
 
@@ -104,7 +105,7 @@ def test_a_step_begun_again_is_queued_once(tiny_encoder_folder, aligned, tmp_pat
 
 def test_a_step_that_is_left_out_leaves_queue_and_copy_alone(tiny_encoder_folder, aligned, tmp_path, monkeypatch):
     """All that a checkpoint holds is after the second step, whose loss is no number, what it was after the first."""
-    real = loop._gradient
+    real = gradients._gradient
 
     def spoilt(model, phase, objective, step, *rest):
         found = real(model, phase, objective, step, *rest)
@@ -119,7 +120,7 @@ def test_a_step_that_is_left_out_leaves_queue_and_copy_alone(tiny_encoder_folder
         save(folder, step, *rest)
         states.append(load_file(max(folder.glob("step-*")) / "state.safetensors"))
 
-    monkeypatch.setattr(loop, "_gradient", spoilt)
+    monkeypatch.setattr(gradients, "_gradient", spoilt)
     monkeypatch.setattr(loop, "save_checkpoint", kept)
     told = {"steps": 3, "layer": 3, "checkpoint_every": 1, "settings": {"queue": 100, "momentum": 0.9}}
     settings = dataclasses.replace(SETTINGS, objective="infoxlm", **told)

@@ -12,11 +12,13 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+import xrealign.train.gradients as gradients
 import xrealign.train.loop as loop
 from xrealign.errors import TrainingError
 from xrealign.model.encoder import load_encoder
 from xrealign.train.checkpoint import Progress, load_checkpoint, save_checkpoint
-from xrealign.train.loop import Objective, Phase, choose_precision, rate_at, run_phase, unused_row_factor
+from xrealign.train.loop import choose_precision, run_phase
+from xrealign.train.phase import Objective, Phase, rate_at, unused_row_factor
 from xrealign.train.realign import RealignSettings, realign
 from xrealign.train.seeds import seed_for, seed_torch
 from xrealign.train.streams import plan_steps
@@ -45,7 +47,7 @@ def undisturbed(tiny_encoder_folder, aligned, tmp_path_factory):
 def test_stopped_anywhere_and_run_again_ends_in_the_same_bits(
     tiny_encoder_folder, aligned, undisturbed, tmp_path, monkeypatch, stop
 ):
-    real, calls = loop.seed_torch, []
+    real, calls = gradients.seed_torch, []
 
     def dies(*args):
         calls.append(args)
@@ -53,10 +55,10 @@ def test_stopped_anywhere_and_run_again_ends_in_the_same_bits(
             raise KeyboardInterrupt
         real(*args)
 
-    monkeypatch.setattr(loop, "seed_torch", dies)
+    monkeypatch.setattr(gradients, "seed_torch", dies)
     with pytest.raises(KeyboardInterrupt):
         weights(tiny_encoder_folder, aligned, tmp_path)
-    monkeypatch.setattr(loop, "seed_torch", real)
+    monkeypatch.setattr(gradients, "seed_torch", real)
     again, facts = weights(tiny_encoder_folder, aligned, tmp_path)
     assert equal(again, undisturbed[0])
     assert facts["history"] == undisturbed[1]["history"]

@@ -16,8 +16,9 @@ from xrealign.model.encoder import load_encoder, save_encoder
 from xrealign.model.layers import find_blocks, hidden_state, trainable_names
 from xrealign.model.words import encode_texts, make_batch
 from xrealign.train.compaction import compact_embeddings, expand_embeddings
-from xrealign.train.loop import Objective, Phase, run_phase
+from xrealign.train.loop import run_phase
 from xrealign.train.lora import LoraSettings, adapter_names, add_adapters, merge_adapters
+from xrealign.train.phase import Objective, Phase
 
 TEXTS = ["Everyone has the right to life.", "Jeder hat das Recht auf Leben", "सभी मनुष्यों को गौरव और अधिकारों"]
 

@@ -14,11 +14,12 @@ from xrealign.errors import TrainingError
 from xrealign.model.encoder import load_encoder
 from xrealign.model.layers import hidden_state
 from xrealign.model.words import encode_texts, make_batch, mean_words, pool_sentences, pool_words
-from xrealign.train.loop import Objective, Phase, run_phase
+from xrealign.train.loop import run_phase
 from xrealign.train.losses import sentence_contrastive, word_contrastive
 from xrealign.train.micro import Pieces, cached_backward, out_of_memory, split_batch, split_texts, undivided
 from xrealign.train.objective_settings import ObjectiveSettings
 from xrealign.train.objectives import OBJECTIVES, make_objective
+from xrealign.train.phase import Objective, Phase
 from xrealign.train.seeds import seed_torch
 from xrealign.train.streams import PairStream
 

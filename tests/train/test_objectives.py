@@ -13,9 +13,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from xrealign.errors import ConfigError
 from xrealign.model.layers import find_blocks, hidden_states
 from xrealign.model.words import encode_texts, make_batch
-from xrealign.train.loop import Objective, Phase, run_phase
+from xrealign.train.loop import run_phase
 from xrealign.train.micro import Pieces, cached_backward, split_batch
 from xrealign.train.objectives import OBJECTIVES, ObjectiveSettings, make_objective, projection_head
+from xrealign.train.phase import Objective, Phase
 from xrealign.train.seeds import seed_torch
 from xrealign.train.slow_copy import Queue, SlowCopy
 from xrealign.train.streams import PairBatch, PairStream

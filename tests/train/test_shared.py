@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-import xrealign.train.loop as loop
+import xrealign.train.gradients as gradients
 from xrealign.model.encoder import load_encoder
 from xrealign.model.layers import find_blocks
-from xrealign.train.loop import Objective
+from xrealign.train.phase import Objective
 from xrealign.train.realign import RealignSettings, realign
 from xrealign.train.shared import Reads, SharedPass, together
 
@@ -40,7 +40,7 @@ def test_two_objectives_run_the_encoder_once(tiny_encoder_folder, aligned, tmp_p
     calls, shared, history = passes(tiny_encoder_folder, aligned, both, tmp_path / "b")
     assert alone >= 3
     assert calls == alone
-    monkeypatch.setattr(loop, "together", lambda objectives, step, alone: [(n,) for n in range(len(objectives))])
+    monkeypatch.setattr(gradients, "together", lambda objectives, step, alone: [(n,) for n in range(len(objectives))])
     apart, separate, told = passes(tiny_encoder_folder, aligned, both, tmp_path / "c")
     assert apart == 3 * alone
     assert {name: history[name] for name in both} == pytest.approx({name: told[name] for name in both}, abs=1e-5)
@@ -55,7 +55,7 @@ def test_cached_states_are_shared_too(tiny_encoder_folder, aligned, tmp_path, mo
     monkeypatch.setenv("XREALIGN_CACHE", str(tmp_path / "cache"))
     settings, both = {"freeze": "front", "front_cache": 0.1}, {"word": 1.0, "sentence": 1.0}
     _, shared, history = passes(tiny_encoder_folder, aligned, both, tmp_path / "a", **settings)
-    monkeypatch.setattr(loop, "together", lambda objectives, step, alone: [(n,) for n in range(len(objectives))])
+    monkeypatch.setattr(gradients, "together", lambda objectives, step, alone: [(n,) for n in range(len(objectives))])
     _, separate, told = passes(tiny_encoder_folder, aligned, both, tmp_path / "b", **settings)
     assert history["word"] == pytest.approx(told["word"], abs=1e-5)
     for name, p in shared.items():
@@ -81,7 +81,7 @@ def test_who_goes_with_whom():
 def test_a_batch_that_does_not_fit_is_divided_objective_by_objective(
     tiny_encoder_folder, aligned, tmp_path, monkeypatch
 ):
-    real, failed = loop._shared_gradient, []
+    real, failed = gradients._shared_gradient, []
 
     def too_large(*args):
         if not failed:
@@ -89,7 +89,7 @@ def test_a_batch_that_does_not_fit_is_divided_objective_by_objective(
             raise torch.OutOfMemoryError
         return real(*args)
 
-    monkeypatch.setattr(loop, "_shared_gradient", too_large)
+    monkeypatch.setattr(gradients, "_shared_gradient", too_large)
     both = {"word": 1.0, "sentence": 0.5}
     _, _, history = passes(tiny_encoder_folder, aligned, both, tmp_path / "a")
     assert history["parts"] == {"word": 2}

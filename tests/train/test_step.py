@@ -17,9 +17,10 @@ from xrealign.model.layers import hidden_state, hidden_states, states_above, tra
 from xrealign.model.parts import parts_of
 from xrealign.model.words import encode_texts, make_batch
 from xrealign.train.front_cache import FrontCache, front_loss, front_stream
-from xrealign.train.loop import Objective, Phase, run_phase
+from xrealign.train.loop import run_phase
 from xrealign.train.objective_settings import ObjectiveSettings
 from xrealign.train.objectives import make_objective
+from xrealign.train.phase import Objective, Phase
 from xrealign.train.streams import PairStream, padding_efficiency, plan_steps
 
 WAITS = {"_local_scalar_dense", "is_nonzero", "nonzero", "equal", "item", "masked_select"}

@@ -17,8 +17,9 @@ from xrealign.model.layers import hidden_state, trainable_names
 from xrealign.model.words import encode_texts, pool_words
 from xrealign.train.finetune import loss_of
 from xrealign.train.heads import Classifier
-from xrealign.train.loop import Objective, Phase, rate_at, run_phase
+from xrealign.train.loop import run_phase
 from xrealign.train.losses import word_contrastive
+from xrealign.train.phase import Objective, Phase, rate_at
 from xrealign.train.seeds import seed_torch
 from xrealign.train.strategies import STRATEGIES, PhaseSpec, make_phase, plan_phases, turn_of, turns
 from xrealign.train.streams import LabelledStream, PairStream

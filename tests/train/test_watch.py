@@ -13,7 +13,8 @@ from torch import nn
 
 import xrealign.train.loop as loop
 from xrealign.model.encoder import load_encoder
-from xrealign.train.loop import Objective, Phase, run_phase
+from xrealign.train.loop import run_phase
+from xrealign.train.phase import Objective, Phase
 from xrealign.train.seeds import seed_torch
 from xrealign.train.watch import (
     Limits,

@@ -20,9 +20,9 @@ from xrealign.tasks.statistics import task_statistics
 from xrealign.tasks.task import AnyExample, Kind, Task
 from xrealign.train.heads import make_head, task_loss
 from xrealign.train.keeping import Keeping, after_step, check_keeping, points_of
-from xrealign.train.loop import Objective, Phase
 from xrealign.train.lora import LoraSettings
 from xrealign.train.micro import Pieces, Vectors, split_texts
+from xrealign.train.phase import Objective, Phase
 from xrealign.train.predict import PredictSettings, predict_inputs
 from xrealign.train.prompt_tuning import PromptSettings, start_prompt
 from xrealign.train.seeds import seed_torch

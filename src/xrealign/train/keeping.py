@@ -22,7 +22,7 @@ from xrealign.errors import ConfigError, DamagedWork, TrainingError
 from xrealign.model.folder import save_tensors
 from xrealign.train.distributed import in_turn, ranks
 from xrealign.train.guards import Row
-from xrealign.train.loop import After
+from xrealign.train.phase import After
 
 BEST = "best.safetensors"
 TENTHS = 10

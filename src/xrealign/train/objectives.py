@@ -14,7 +14,7 @@
 | `transport` | optimal transport between the words of a pair | last | none | | |
 | `cka` | 1 − linear CKA of linked words, or of sentences | last | none | | links, or none |
 
-`make_objective` builds one. Its ``loss(model, batch)`` is what `xrealign.train.loop.Objective` wants, with the encoder
+`make_objective` builds one. Its ``loss(model, batch)`` is what `xrealign.train.phase.Objective` wants, with the encoder
 under ``"encoder"`` in the model; ``from_states`` starts from states that somebody else computed or cached; ``encode``
 and ``compare`` are the halves that `xrealign.train.micro` wants. Its heads belong in the model that is trained, so
 that they move, learn and are checkpointed with it: their buffers are memory.

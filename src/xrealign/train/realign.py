@@ -20,13 +20,13 @@ from xrealign.model.words import make_batch, pool_sentences
 from xrealign.paths import cache_folder
 from xrealign.train.distributed import ranks
 from xrealign.train.front_cache import FrontCache, front_loss, front_pieces, front_stream, frozen_layers
-from xrealign.train.loop import Objective, Phase
 from xrealign.train.lora import LoraSettings
 from xrealign.train.masked import MaskedStream, MaskSettings, TranslationStream, masked_loss, pair_form, subwords_of
 from xrealign.train.masked_head import masked_model
 from xrealign.train.micro import Pieces, split_batch
 from xrealign.train.objectives import OBJECTIVES, RealignObjective, make_objective
 from xrealign.train.pairs import Pairs, encode_pairs, romanise_pairs
+from xrealign.train.phase import Objective, Phase
 from xrealign.train.realign_settings import (
     COMPANIONS,
     MASKING,

@@ -22,9 +22,10 @@ from xrealign.model.layers import trainable_names, unfreezing
 from xrealign.train.adapters import save_adapter
 from xrealign.train.compaction import compact_embeddings, expand_embeddings
 from xrealign.train.guards import Row
-from xrealign.train.loop import Objective, Phase, run_phase, unused_row_factor
+from xrealign.train.loop import run_phase
 from xrealign.train.lora import LoraSettings, adapter_names, add_adapters, merge_adapters
 from xrealign.train.masked_head import compact_masked, expand_masked
+from xrealign.train.phase import Objective, Phase, unused_row_factor
 from xrealign.train.strategies import Kind, PhaseSpec, make_phase
 from xrealign.train.watch import Measures, Watch, drift, reasons
 

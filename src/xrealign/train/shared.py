@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from xrealign.train.loop import Objective
+    from xrealign.train.phase import Objective
 
 States = Mapping[int, Tensor]
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from xrealign.errors import ConfigError, did_you_mean
-from xrealign.train.loop import Objective, Phase
+from xrealign.train.phase import Objective, Phase
 
 STRATEGIES = ("none", "before", "during", "after", "before+during", "alternating")
 Kind = Literal["finetune", "realign"]

@@ -22,7 +22,8 @@ from xrealign.model.freezing import parse_freeze
 from xrealign.model.layers import find_blocks, resolve_layer, trainable_names
 from xrealign.textio import read_lines
 from xrealign.train.compaction import compact_embeddings, expand_embeddings
-from xrealign.train.loop import Objective, Phase, run_phase, unused_row_factor
+from xrealign.train.loop import run_phase
+from xrealign.train.phase import Objective, Phase, unused_row_factor
 from xrealign.train.seeds import numpy_generator, seed_torch
 from xrealign.train.streams import plan_steps
 from xrealign.types import WordAlignment

@@ -22,7 +22,7 @@ from xrealign.model.layers import find_blocks, hidden_state, resolve_layer, trai
 from xrealign.model.words import EncodedTexts, encode_texts
 from xrealign.segment import spans_of_words
 from xrealign.train.compaction import compact_embeddings, expand_embeddings
-from xrealign.train.loop import Objective, Phase, run_phase, unused_row_factor
+from xrealign.train.loop import run_phase
 from xrealign.train.masked import (
     MaskedStream,
     MaskSettings,
@@ -32,6 +32,7 @@ from xrealign.train.masked import (
     subwords_of,
 )
 from xrealign.train.masked_head import compact_masked, expand_masked, masked_model
+from xrealign.train.phase import Objective, Phase, unused_row_factor
 from xrealign.train.realign import moved_parameters
 from xrealign.train.seeds import seed_torch
 from xrealign.train.self_training import alignment_loss, link_probabilities, parallel_identification, self_labels

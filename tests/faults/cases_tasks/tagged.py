@@ -197,7 +197,7 @@ CASES = (
     conll(
         "not-in-its-scheme", "Ana I-PER\nx O\n", "x.conll:1: tag 'I-PER'", "cannot stand between", more="--scheme IOB2"
     ),
-    conll("unknown-scheme", TAGS, "error: scheme 'IOB3', expected one of", more="--scheme IOB3"),
+    conll("unknown-scheme", TAGS, "scheme 'IOB3', expected one of", more="--scheme IOB3"),
     conll(
         "tag-with-zero-width-space",
         TAGS + "Bo B-PER\u200b\n",
