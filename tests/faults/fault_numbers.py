@@ -184,7 +184,7 @@ LONG = ("--set", "realign.batch_size=32", "--set", "realign.max_length=256", "--
         "--set", "align.max_length=256", "--set", "realign.learning_rate=1e-6")  # fmt: skip
 
 
-M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
+M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # of glibc's malloc.h
 
 
 def memory(scratch: Path, fast: bool) -> Iterator[Outcome]:
@@ -203,7 +203,7 @@ def memory(scratch: Path, fast: bool) -> Iterator[Outcome]:
         yield Outcome("enough of it", False, last_line(whole))
         return
     wanted = _facts(scratch)["history"][0]["sentence"]
-    for room in (110, 64, 40) if not fast else (64,):  # of the 180 that the whole batch wants
+    for room in (64, 16) if not fast else (64,):  # of the 110 that the whole batch wants
         call = cli("realign", "tiny.toml", *QUIET, *LONG, "--set", f"runs=room-{room}/runs")
         ended = fork(_limited(call, room << 20), folder=scratch)
         wrong, case = last_line(ended), f"{room} MiB more than there is at the start"
@@ -220,20 +220,20 @@ def memory(scratch: Path, fast: bool) -> Iterator[Outcome]:
     if fast:
         return
     call = cli("realign", "tiny.toml", *QUIET, *LONG, "--set", "runs=none/runs")
-    ended = fork(_limited(call, 1 << 20), folder=scratch)
+    ended = fork(_limited(call, 0, at=0), folder=scratch)
     told = traceback_free(ended) and "memory is too small" in ended.err
     yield _outcome("no room for a single sentence", "" if told else last_line(ended))
 
 
-def _limited(call: Callable[[], object], room: int) -> Callable[[], object]:
-    """The command with an address space that is limited while the second step finds its gradients: with the first,
-    threads begin, and their stacks and heaps are there."""
+def _limited(call: Callable[[], object], room: int, at: int = 1) -> Callable[[], object]:
+    """The command with an address space that is limited while a step finds its gradients: the second, since threads
+    begin with the first, and want room for their stacks and heaps."""
 
     def limited() -> object:
         real, none = loop.all_gradients, resource.RLIM_INFINITY
 
         def gradients(model, of, step, *rest):
-            if not step:
+            if step != at:
                 return real(model, of, step, *rest)
             pages = int(Path("/proc/self/statm").read_text("utf-8").split()[0])
             resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + room, none))
@@ -243,8 +243,12 @@ def _limited(call: Callable[[], object], room: int) -> Callable[[], object]:
                 resource.setrlimit(resource.RLIMIT_AS, (none, none))
 
         loop.all_gradients = gradients
+        # oneDNN fails for good in a thread once there was no room for the code it writes: it would be luck which fails.
+        torch.backends.mkldnn.enabled = False
         with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
-            ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 16)  # so that no room is left over from the step before
+            # So that no room is left over from the step before, nor kept for threads.
+            ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 16)
+            ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
         return call()
 
     return limited
