@@ -220,23 +220,27 @@ def memory(scratch: Path, fast: bool) -> Iterator[Outcome]:
     if fast:
         return
     call = cli("realign", "tiny.toml", *QUIET, *LONG, "--set", "runs=none/runs")
-    ended = fork(_limited(call, 0, at=0), folder=scratch)
+    ended = fork(_limited(call, 0), folder=scratch)
     told = traceback_free(ended) and "memory is too small" in ended.err
     yield _outcome("no room for a single sentence", "" if told else last_line(ended))
 
 
-def _limited(call: Callable[[], object], room: int, at: int = 1) -> Callable[[], object]:
-    """The command with an address space that is limited while a step finds its gradients: the second, since threads
-    begin with the first, and want room for their stacks and heaps."""
+def _limited(call: Callable[[], object], room: int) -> Callable[[], object]:
+    """The command with an address space that is limited while the second step finds its gradients: with the first,
+    threads begin, and want room for their stacks and heaps. Without any ``room``, what is free is taken as well."""
 
     def limited() -> object:
         real, none = loop.all_gradients, resource.RLIM_INFINITY
 
         def gradients(model, of, step, *rest):
-            if step != at:
+            if not step:
                 return real(model, of, step, *rest)
             pages = int(Path("/proc/self/statm").read_text("utf-8").split()[0])
             resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + room, none))
+            taken = []
+            with contextlib.suppress(RuntimeError):
+                while not room:
+                    taken.append(torch.empty(1 << 14))
             try:
                 return real(model, of, step, *rest)
             finally:
