@@ -235,12 +235,13 @@ def _limited(call: Callable[[], object], room: int) -> Callable[[], object]:
         def gradients(model, of, step, *rest):
             if not step:
                 return real(model, of, step, *rest)
-            pages = int(Path("/proc/self/statm").read_text("utf-8").split()[0])
-            resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + room, none))
+            size = int(Path("/proc/self/statm").read_text("utf-8").split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (size + room, none))
             taken = []
             with contextlib.suppress(RuntimeError):
                 while not room:
                     taken.append(torch.empty(1 << 14))
+            resource.setrlimit(resource.RLIMIT_AS, (size + (room or 1 << 20), none))  # the stack itself wants some
             try:
                 return real(model, of, step, *rest)
             finally:
