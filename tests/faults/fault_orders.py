@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import tiny
 import torch
-from harness import Ended, Fault, Outcome, cli, fork, last_line, start
+from harness import Child, Ended, Fault, Outcome, cli, fork, last_line, start
 from safetensors.torch import load_file
 
 import xrealign.train.loop as loop
@@ -95,6 +97,46 @@ def resumes(scratch: Path, fast: bool) -> Iterator[Outcome]:
             yield Outcome(case, good, told if good else f"{told}; other items at {other}; trained again: {again}")
 
 
+def ended(scratch: Path, fast: bool) -> Iterator[Outcome]:
+    """Two processes (gloo) that are asked to end, as torchrun hands a signal on, or of which the second is killed."""
+    tiny.config(scratch)
+    options = ("--set", "realign.batch_size=6", "--set", "realign.checkpoint_every=100")
+    if any(one.code for one in _together(scratch, 2, "whole-2", options)):
+        yield Outcome("two processes", False, "they failed without any fault")
+        return
+    rows, weights = _rows(scratch / "whole-2"), _weights(scratch / "whole-2")
+    cases = {"both asked": (0, 1), "the second first": (1, 0), "the first first": (0, 1), "the second killed": ()}
+    for number, (case, order) in enumerate(cases.items()):
+        if fast and number:
+            return
+        runs = f"ended-{number}"
+        children = _begun(scratch, 2, runs, options)
+        end = time.monotonic() + 60
+        while not _has_begun(scratch / runs) and children[0].running() and time.monotonic() < end:
+            time.sleep(0.005)
+        for rank in order:
+            children[rank].send(signal.SIGTERM)
+            time.sleep(0.03 if number else 0)
+        if not order:
+            children[1].send(signal.SIGKILL)
+        found = [child.wait(60) for child in children]
+        saved = [path.name for path in (scratch / runs / ".work").glob("realign-*/step-*")]
+        codes = [one.code for one in found]
+        again = _together(scratch, 2, runs, options)
+        good = codes == ([143, 143] if order else [2, -signal.SIGKILL]) and len(saved) == 1
+        good = good and not any(one.code for one in again) and _rows(scratch / runs) == rows
+        other = [name for name, w in _weights(scratch / runs).items() if not torch.equal(weights[name], w)]
+        yield Outcome(case, good and not other, f"exit codes {codes}; {saved}; {other[:3]}; {last_line(found[0])}")
+
+
+def _has_begun(runs: Path) -> bool:
+    """Whether the first process has trained three steps."""
+    try:
+        return len(_steps(runs, 2)) > 3
+    except FileNotFoundError:
+        return False
+
+
 def _steps(runs: Path, world: int) -> list[int]:
     """The steps that the first of so many processes trained."""
     lines = (runs / f"rows-{world}-0.jsonl").read_text("utf-8").splitlines()
@@ -102,6 +144,11 @@ def _steps(runs: Path, world: int) -> list[int]:
 
 
 def _together(scratch: Path, world: int, runs: str, options: Sequence[str], dies: bool = False) -> list[Ended]:
+    """How ``realign`` by several processes ended."""
+    return [child.wait(100) for child in _begun(scratch, world, runs, options, dies)]
+
+
+def _begun(scratch: Path, world: int, runs: str, options: Sequence[str], dies: bool = False) -> list[Child]:
     """``realign`` by several processes, which the environment tells of each other as torchrun does."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -114,7 +161,7 @@ def _together(scratch: Path, world: int, runs: str, options: Sequence[str], dies
             cli("realign", "tiny.toml", "--set", f"runs={runs}", *options), scratch / runs, world, rank, dies
         )
         children.append(start(call, folder=scratch, env=env if world > 1 else None))
-    return [child.wait(100) for child in children]
+    return children
 
 
 def _watched(call: Callable[[], object], runs: Path, world: int, rank: int, dies: bool) -> Callable[[], object]:
@@ -219,6 +266,11 @@ FAULTS = (
         "negatives that are local it is a result of its own, of the same pairs",
         resumes,
         lambda outcomes: "; ".join(dict.fromkeys(o.detail for o in outcomes if o.detail)),
+    ),
+    Fault(
+        "several processes asked to end, or one of them killed",
+        "the step under way, or the last whole one, is saved; run again: the same bits",
+        ended,
     ),
     Fault("another number of workers", "the same bits", workers),
 )

@@ -89,10 +89,21 @@ def run_phase(model: nn.Module, phase: Phase, folder: Path, seed: int, precision
         rate = rate_at(phase, step)
         for group in optimizer.param_groups:
             group["lr"] = rate * group["multiple"]
-        found = all_gradients(model, phase, step, seed, accelerator, parts)
-        if count > 1 and found:
-            average_gradients(parameters)
-            found = dict(zip(found, average(torch.stack([loss.float() for loss in found.values()])), strict=True))
+        try:
+            found = all_gradients(model, phase, step, seed, accelerator, parts)
+            if count > 1 and found:
+                average_gradients(parameters)
+                found = dict(zip(found, average(torch.stack([loss.float() for loss in found.values()])), strict=True))
+        except RuntimeError as error:
+            if count == 1:
+                raise
+            if step > start:  # most often another process has ended; what this one holds is of the steps before
+                save(step)
+            if stop_asked():
+                say(f"  {phase.name}: stopped after step {step} of {phase.steps}, which is saved")
+                stop()
+            what = f"{phase.name}: step {step + 1} failed among {count} processes, one of which may have ended"
+            raise TrainingError(f"{what}; what was done before is saved: {error}") from error
         gradients = [p.grad for p in parameters if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         if phase.clip is not None:

@@ -18,6 +18,7 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from xrealign.errors import TrainingError
+from xrealign.signals import Stopped
 from xrealign.train.distributed import ranks
 
 PATIENCE = timedelta(days=14)  # the others wait while the first one collects, aligns and measures
@@ -29,6 +30,7 @@ def joined() -> Iterator[int]:
     """Joins the processes of this torchrun while it lasts; the number of this one. Without torchrun: 0, and nothing.
 
     An error in one process ends all of them and is raised in it alone; in the others it is a silent ``SystemExit``.
+    A signal reaches every process: each ends as it was asked to.
 
     Raises:
         TrainingError: there are fewer GPUs than processes on this machine, or another process was killed.
@@ -49,6 +51,8 @@ def joined() -> Iterator[int]:
     failures = PrefixStore("xrealign", store)
     try:
         yield rank
+    except Stopped:
+        raise
     except BaseException as error:
         if not _is_first(failures):
             raise SystemExit(2) from error
