@@ -18,7 +18,7 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from xrealign.errors import TrainingError
-from xrealign.signals import Stopped
+from xrealign.signals import Stopped, stop, stop_asked
 from xrealign.train.distributed import ranks
 
 PATIENCE = timedelta(days=14)  # the others wait while the first one collects, aligns and measures
@@ -54,9 +54,12 @@ def joined() -> Iterator[int]:
     except Stopped:
         raise
     except BaseException as error:
+        another_ended = "by peer" in str(error)
+        if another_ended and stop_asked():
+            stop()
         if not _is_first(failures):
             raise SystemExit(2) from error
-        if "by peer" in str(error):
+        if another_ended:
             raise TrainingError(f"process {rank + 1} of {count}: another one has ended; what torchrun says of it "
                                 "tells why") from error  # fmt: skip
         raise
