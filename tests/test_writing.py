@@ -16,16 +16,8 @@ import numpy as np
 import pytest
 
 from xrealign.errors import ConfigError, DataError, OutputError, XrealignError
-from xrealign.writing import (
-    alone,
-    is_special,
-    new_file,
-    new_folder,
-    new_path,
-    telling,
-    told_of,
-    write_atomic,
-)
+from xrealign.refusals import is_special, telling, told_of
+from xrealign.writing import alone, new_file, new_folder, new_path, write_atomic
 
 
 @contextmanager

@@ -24,7 +24,8 @@ from filelock import FileLock, Timeout
 from xrealign._version import __version__
 from xrealign.errors import ArtifactError, DamagedWork
 from xrealign.progress import say
-from xrealign.writing import sync, told_of, write_atomic
+from xrealign.refusals import told_of
+from xrealign.writing import sync, write_atomic
 
 MANIFEST = "manifest.json"
 FORMAT = 2

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from xrealign.errors import OutputError, XrealignError
-from xrealign.writing import told_of
+from xrealign.refusals import told_of
 
 
 @contextmanager

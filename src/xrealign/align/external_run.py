@@ -14,7 +14,7 @@ import numpy as np
 from xrealign.align.statistical_model import LONGEST
 from xrealign.errors import ConfigError, DataError, ExternalToolError
 from xrealign.progress import say
-from xrealign.writing import telling
+from xrealign.refusals import telling
 
 BARS, SRC, TGT, FORWARD, BACKWARD = "bars", "src", "tgt", "forward", "backward"
 LAST_BYTES = 4000  # of a program's error text

@@ -23,7 +23,8 @@ from xrealign.align.linker import Linker, Recipe, ScoredLinks
 from xrealign.align.pairs import Checked, Row, read_rows
 from xrealign.align.reading import SPLIT, Reading
 from xrealign.progress import say, track
-from xrealign.writing import alone, is_special, new_file, telling, write_atomic
+from xrealign.refusals import is_special, telling
+from xrealign.writing import alone, new_file, write_atomic
 
 CHUNK = 2048
 

@@ -278,8 +278,8 @@ def pairs_command(
 def _check_output(out: Path, inputs: list[Path], option: str = "-o") -> None:
     """Raises: ConfigError: nothing can be written there, or it would overwrite another file of the command."""
     from xrealign.errors import ConfigError
+    from xrealign.refusals import is_special
     from xrealign.textio import COMPRESSED, is_there
-    from xrealign.writing import is_special
 
     if out.is_dir() or not out.parent.is_dir():
         raise ConfigError(f"{option} {out}: {'it is a folder' if out.is_dir() else f'there is no folder {out.parent}'}")

