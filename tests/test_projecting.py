@@ -20,9 +20,9 @@ from xrealign.cli import app
 from xrealign.config import load_config
 from xrealign.errors import ConfigError, DataError
 from xrealign.language import parse_language
+from xrealign.outcomes import summary
 from xrealign.plan import make_plan
 from xrealign.projecting import links_of_words, make_project, make_shots, read_labelled
-from xrealign.run import summary
 from xrealign.segment import spans_by_blanks, spans_of_words
 from xrealign.stages import read_task
 from xrealign.store import build, is_done, read_manifest
