@@ -46,7 +46,12 @@ def tune_command(
     max_length: Annotated[int, typer.Option(min=3, help="Longest sentence in subwords; the rest is cut.")] = 128,
     seed: Annotated[int, typer.Option(min=0, help="Of the order of pairs, dropout and masks.")] = 0,
     input_form: Annotated[str, typer.Option("--input", help="`auto`, `tsv`, `moses` or `bar`.")] = "auto",
-    lenient: Annotated[bool, typer.Option("--lenient", help="Skip faulty lines, counted by reason.")] = False,
+    lenient: Annotated[
+        bool,
+        typer.Option(
+            "--lenient", help="Skip faulty lines, counted by reason; more than 100 and more than a tenth are an error."
+        ),
+    ] = False,
 ) -> None:
     """Fine-tunes an encoder on parallel text so that `xrealign align --encoder FOLDER` makes better links.
 
