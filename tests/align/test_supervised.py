@@ -15,7 +15,7 @@ import typer
 from torch import nn
 from typer.testing import CliRunner
 
-import xrealign.train.gradients as gradients
+import xrealign.train.step_gradients as gradients
 from xrealign.align.marked import assemble, encode_pairs, marked_words, pair_template
 from xrealign.align.score import link_counts, measures
 from xrealign.align.supervised import (

@@ -75,7 +75,8 @@ def _trained(data: Path, folder: Path, count: int, leak: bool) -> float:
 def _train(data: Path, folder: Path, count: int, leak: bool) -> None:
     from xrealign.align.aligned import read_aligned
     from xrealign.model.encoder import load_encoder
-    from xrealign.train import gradients, loop
+    from xrealign.train import loop
+    from xrealign.train import step_gradients as gradients
     from xrealign.train.realign import RealignSettings, realign
 
     texts = read_aligned(next((data / "runs" / "align").iterdir()))

@@ -17,8 +17,8 @@ import torch
 from harness import Ended, Fault, Outcome, cli, fork, last_line, traceback_free
 from safetensors.torch import load_file, save_file
 
-import xrealign.train.gradients as gradients
 import xrealign.train.loop as loop
+import xrealign.train.step_gradients as gradients
 
 NAN, INF = math.nan, math.inf
 POISON = 3e38  # a number; but what is computed with it overflows

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import xrealign.train.gradients as gradients
+import xrealign.train.step_gradients as gradients
 from xrealign.errors import TrainingError
 from xrealign.train.guards import skipped_steps
 from xrealign.train.loop import run_phase

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForMaskedLM, BertConfig, XLMRobertaConfig
 
-import xrealign.train.gradients as gradients
 import xrealign.train.loop as loop
+import xrealign.train.step_gradients as gradients
 from xrealign.align.aligned import AlignedTexts
 from xrealign.model.encoder import load_encoder
 from xrealign.model.positions import positions_of

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-import xrealign.train.gradients as gradients
 import xrealign.train.loop as loop
+import xrealign.train.step_gradients as gradients
 from xrealign.errors import TrainingError
 from xrealign.model.encoder import load_encoder
 from xrealign.train.checkpoint import Progress, load_checkpoint, save_checkpoint

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-import xrealign.train.gradients as gradients
+import xrealign.train.step_gradients as gradients
 from xrealign.model.encoder import load_encoder
 from xrealign.model.layers import find_blocks
 from xrealign.train.phase import Objective

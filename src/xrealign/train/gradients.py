@@ -1,136 +1,138 @@
-"""The gradients of a step: of each objective alone, of several that share a pass, or in parts where memory is short."""
+"""Do the alignment loss and the task loss pull the encoder the same way? Cosines of their gradients, layer by layer.
+
+Veitsman et al. (2026, arXiv 2603.18863): the two are often close to orthogonal, so that better alignment need not mean
+better transfer. 1 = one step serves both, 0 = neither helps nor hurts, −1 = each undoes the other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from xrealign.errors import TrainingError
-from xrealign.model.layers import only_train
-from xrealign.progress import say
-from xrealign.train.distributed import gathered_backward, ranks
-from xrealign.train.micro import cached_backward, out_of_memory
-from xrealign.train.phase import Objective, Phase
-from xrealign.train.seeds import seed_torch
-from xrealign.train.shared import together
+from xrealign.model.layers import find_blocks, hidden_state
+from xrealign.model.words import pool_words
+from xrealign.train.losses_contrastive import word_contrastive
+from xrealign.train.streams import PairBatch
+
+AlignmentLoss = Callable[[nn.Module, PairBatch], Tensor]
+TaskLoss = Callable[[nn.Module], Tensor]
+WHOLE = "all"  # all parameters together
 
 
-def all_gradients(
-    model: nn.Module, phase: Phase, step: int, seed: int, accelerator: Any, parts: dict[str, int]
-) -> dict[int, Tensor]:
-    """Gradients of all objectives of a step; returns their losses by place. Divides what does not fit (``parts``)."""
-    while True:
-        found: dict[int, Tensor] = {}
-        failed: Objective | None = None
-        for places in together(phase.objectives, step, _passing_alone(phase, parts)):
-            objective = phase.objectives[places[0]]
-            try:
-                if len(places) > 1:
-                    found |= _shared_gradient(model, phase, places, step, seed, accelerator)
-                    continue
-                own = parts.get(objective.name, 1)
-                found[places[0]] = _gradient(model, phase, objective, step, seed, accelerator, own)
-            except (RuntimeError, MemoryError) as error:
-                if not out_of_memory(error):
-                    raise
-                if ranks()[1] > 1:  # the others would wait for this process for ever; torchrun ends them
-                    raise TrainingError(
-                        f"{phase.name}: the memory of process {ranks()[0] + 1} of {ranks()[1]} is too small at step "
-                        f"{step + 1} for {objective.name!r}; try a smaller batch_size or max_length, or more processes"
-                    ) from error
-                # What is begun again below must find the memory free of this attempt.
-                failed = next((o for o in (phase.objectives[p] for p in places) if o.pieces is not None), objective)
-                break
-        if failed is None:
-            return found
-        found.clear()
-        model.zero_grad(set_to_none=True)
-        if accelerator.device.type == "cuda":
-            torch.cuda.empty_cache()
-        parts[failed.name] = _more_parts(phase, failed, step, parts.get(failed.name, 1))
+@dataclass(frozen=True)
+class Agreement:
+    """Of one part of the encoder (``embeddings``, ``block 1`` …, ``the rest``, or ``all``).
+
+    Attributes:
+        cosine: of the two gradients; None where one of them is zero.
+        alignment_norm, task_norm: their lengths.
+        parameters: how many numbers the part has.
+    """
+
+    cosine: float | None
+    alignment_norm: float
+    task_norm: float
+    parameters: int
 
 
-def _passing_alone(phase: Phase, parts: Mapping[str, int]) -> set[str]:
-    """Names of the objectives whose batches are divided, by parts or among processes."""
-    shared = {o.name for o in phase.objectives if o.pieces is not None and o.pieces.rows is not None}
-    return set(parts) | (shared if ranks()[1] > 1 else set())
+def word_alignment_loss(encoder: nn.Module, batch: PairBatch, layer: int = -1, temperature: float = 0.1) -> Tensor:
+    """Strong word contrastive loss of a batch at one layer, mean pooled, without a projection: a random one would turn
+    the gradient."""
+    wanted = layer + len(find_blocks(encoder)) + 1 if layer < 0 else layer
+    words = pool_words(hidden_state(encoder, wanted, batch.texts.inputs), batch.texts)
+    return word_contrastive(words[: batch.src_words], words[batch.src_words :], batch.links, temperature)
 
 
-def _shared_gradient(
-    model: nn.Module, phase: Phase, places: Sequence[int], step: int, seed: int, accelerator: Any
-) -> dict[int, Tensor]:
-    """`_gradient` of several objectives from one pass: the gradient of their weighted sum."""
-    objectives = [phase.objectives[place] for place in places]
-    turn, first = objectives[0].turn(step), objectives[0].reads
-    assert turn is not None
-    assert first is not None
-    only_train(model, frozenset().union(*(objective.reaches(turn) for objective in objectives)))
-    rank = ranks()[0]
-    seed_torch(seed, "dropout", phase.name, "+".join(o.name for o in objectives), step, *((rank,) if rank else ()))
-    batch = objectives[0].batch(turn).to(accelerator.device)
-    with accelerator.autocast():
-        states = first.of.states(model, batch)
-        losses = [o.reads.loss(model, states, batch) for o in objectives if o.reads is not None]
-    weighted = [loss * objective.weight for loss, objective in zip(losses, objectives, strict=True)]
-    accelerator.backward(torch.stack(weighted).sum())
-    return {place: loss.detach() for place, loss in zip(places, losses, strict=True)}
+def gradient_agreement(
+    encoder: nn.Module,
+    batches: Mapping[str, Sequence[PairBatch]],
+    task_loss: TaskLoss,
+    alignment_loss: AlignmentLoss = word_alignment_loss,
+) -> dict[str, dict[str, Agreement]]:
+    """How well the gradients of the alignment loss of each language and of the task loss agree, part by part.
 
+    The encoder is measured as it is, without dropout; no weight changes and no gradient is left behind. The gradient of
+    several batches is the mean of theirs.
 
-def _gradient(
-    model: nn.Module, phase: Phase, objective: Objective, step: int, seed: int, accelerator: Any, parts: int
-) -> Tensor:
-    turn = objective.turn(step)
-    assert turn is not None
-    if len(phase.objectives) > 1 or objective.trainable_at is not None:
-        only_train(model, objective.reaches(turn))
-    names = ("dropout", phase.name, objective.name, step)
-    batch = objective.batch(turn)
-    if parts > 1 and objective.pieces is not None:
-        return cached_backward(
-            model,
-            batch,
-            objective.pieces,
-            parts,
-            device=accelerator.device,
-            weight=objective.weight,
-            reseed=lambda part: seed_torch(seed, *names, part),
-            context=accelerator.autocast,
-        )
-    rank, count = ranks()
-    if count > 1 and objective.pieces is not None and objective.pieces.rows is not None:
-        return gathered_backward(
-            model,
-            batch,
-            objective.pieces,
-            device=accelerator.device,
-            weight=objective.weight,
-            reseed=lambda part: seed_torch(seed, *names, part),
-            context=accelerator.autocast,
-        )
-    seed_torch(seed, *names, *((rank,) if rank else ()))
-    batch = batch.to(accelerator.device)
-    with accelerator.autocast():
-        loss = objective.loss(model, batch)
-    accelerator.backward(loss * objective.weight)
-    return loss.detach()
+    Args:
+        encoder: a Hugging Face encoder.
+        batches: by language, at least one each.
+        task_loss: a scalar from the encoder: a closure over labelled sentences and a head. The head counts as part of
+            the loss: only the encoder's gradient is taken.
+        alignment_loss: a scalar from the encoder and a batch.
 
-
-def _more_parts(phase: Phase, objective: Objective, step: int, parts: int) -> int:
-    """Twice as many parts, said in one line.
+    Returns:
+        language → part → agreement. Parts stand in order; the last is ``all``. Parameters that neither loss reaches
+        (a pooler) are in no part.
 
     Raises:
-        TrainingError: the batch cannot be divided (any further).
+        TrainingError: a language has no batch, or a loss is not a number or does not depend on the encoder.
     """
-    place = f"{phase.name}: the memory is too small at step {step + 1} for {objective.name!r}"
-    pieces, turn = objective.pieces, objective.turn(step)
-    batch = objective.batch(turn) if turn is not None else None
-    if pieces is None or len(pieces.split(batch, 2 * parts)) <= (len(pieces.split(batch, parts)) if parts > 1 else 1):
-        raise TrainingError(
-            f"{place}, and its batch cannot be divided any further; try a smaller batch_size or max_length, "
-            "precision = 'bf16', or freeze = 'embeddings'"
-        )
-    say(f"  {place}: from here on its batches are worked on in {2 * parts} parts, with the same negatives and loss")
-    return 2 * parts
+    named = {name: p for name, p in encoder.named_parameters() if p.requires_grad}
+    training = encoder.training
+    encoder.eval()
+    try:
+        task = _gradient(named, [task_loss(encoder)], "the task loss")
+        found = {}
+        for language, some in batches.items():
+            if not some:
+                raise TrainingError(f"gradient agreement: {language} has no batch")
+            losses = (alignment_loss(encoder, batch) for batch in some)
+            found[language] = _agreements(encoder, _gradient(named, losses, f"the alignment loss of {language}"), task)
+        return found
+    finally:
+        encoder.train(training)
+
+
+def _gradient(named: Mapping[str, Tensor], losses: Iterable[Tensor], what: str) -> dict[str, Tensor]:
+    """Mean gradient of some losses, one at a time; parameters that no loss reaches are left out."""
+    total: dict[str, Tensor] = {}
+    count = 0
+    for loss in losses:
+        if not bool(torch.isfinite(loss)):
+            raise TrainingError(f"gradient agreement: {what} is {float(loss.detach())}")
+        if not loss.requires_grad:
+            raise TrainingError(f"gradient agreement: {what} does not depend on the encoder")
+        grads = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+        for name, grad in zip(named, grads, strict=True):
+            if grad is not None:
+                total[name] = total[name] + grad if name in total else grad
+        count += 1
+    if not total:
+        raise TrainingError(f"gradient agreement: {what} does not depend on the encoder")
+    return {name: grad / count for name, grad in total.items()}
+
+
+def _agreements(
+    encoder: nn.Module, alignment: Mapping[str, Tensor], task: Mapping[str, Tensor]
+) -> dict[str, Agreement]:
+    parts: dict[str, list[str]] = {}
+    for name, part in _parts(encoder).items():
+        if name in alignment or name in task:
+            parts.setdefault(part, []).append(name)
+    parts[WHOLE] = [name for names in parts.values() for name in names]
+    return {part: _agreement(names, alignment, task) for part, names in parts.items()}
+
+
+def _agreement(names: Sequence[str], alignment: Mapping[str, Tensor], task: Mapping[str, Tensor]) -> Agreement:
+    dot = sum(float((alignment[n].double() * task[n].double()).sum()) for n in names if n in alignment and n in task)
+    squares = [sum(float(side[n].double().square().sum()) for n in names if n in side) for side in (alignment, task)]
+    size = sum((alignment if n in alignment else task)[n].numel() for n in names)
+    norms = [math.sqrt(square) for square in squares]
+    return Agreement(dot / (norms[0] * norms[1]) if all(norms) else None, norms[0], norms[1], size)
+
+
+def _parts(encoder: nn.Module) -> dict[str, str]:
+    """The part of each parameter: embeddings first, then blocks, then the rest."""
+    blocks = {id(p): f"block {k}" for k, block in enumerate(find_blocks(encoder), 1) for p in block.parameters()}
+    found = {
+        name: blocks.get(id(p)) or ("embeddings" if "embed" in name else "the rest")
+        for name, p in encoder.named_parameters()
+    }
+    order = ["embeddings", *dict.fromkeys(blocks.values()), "the rest"]
+    return dict(sorted(found.items(), key=lambda item: order.index(item[1])))

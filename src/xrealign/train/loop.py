@@ -19,9 +19,9 @@ from xrealign.progress import say, track
 from xrealign.signals import asked_not_interrupted, stop, stop_asked
 from xrealign.train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from xrealign.train.distributed import average, average_gradients, in_turn, ranks
-from xrealign.train.gradients import all_gradients
 from xrealign.train.guards import Row, check_result, make_row, not_finite, stop_after_three
 from xrealign.train.phase import Phase, multiple_of, rate_at
+from xrealign.train.step_gradients import all_gradients
 from xrealign.train.watch import Measures, take, warnings_of
 
 LOG_EVERY = 10
