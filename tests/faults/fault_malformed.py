@@ -4,7 +4,6 @@ expected; nothing half-written is left."""
 from __future__ import annotations
 
 import hashlib
-import resource
 import shutil
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +13,7 @@ import tiny
 from cases_tasks import json_forms, own, tables, tagged
 from cases_text import bitexts, choosing, links, numbers, settings
 from cases_text.case import Case, lay_out
-from harness import Ended, Fault, Outcome, cli, fork, last_line, traceback_free
+from harness import Ended, Fault, Outcome, cli, fork, last_line, processor_time, traceback_free
 
 LONGEST_MESSAGE = 1000
 MOST_LINES = 25
@@ -44,9 +43,9 @@ def try_case(case: Case, scratch: Path, experiment: Callable[[], Path]) -> Outco
     lay_out(case.files, folder)
     before = _listing(folder)
     call = cli(*case.command.split(), *case.words)
-    used = _processor_time()
+    used = processor_time()
     ended = fork(call, folder=folder, limit=LONGEST_WAIT)
-    used = _processor_time() - used
+    used = processor_time() - used
     problems = _problems(case, ended)
     problems += [f"it took {used:.0f} s of processor time"] if used > case.seconds else []
     if not case.works:
@@ -73,12 +72,6 @@ def _problems(case: Case, ended: Ended) -> list[str]:
     problems += [f"{character!r} is printed" for line in told for character in line if _is_control(character)]
     problems += [f"{len(told)} lines"] if len(told) > MOST_LINES else []
     return problems
-
-
-def _processor_time() -> float:
-    """Seconds that children which have ended took."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def _is_control(character: str) -> bool:

@@ -31,11 +31,21 @@ Environment = Mapping[str, "str | None"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one try came to: ``survived`` says whether the promise held, ``detail`` why not, or a figure."""
+    """What one try came to: ``survived`` says whether the promise held, ``detail`` why not, or a figure.
+
+    ``tried`` is False where this machine cannot try it (no root, no such locale): it is listed apart and counts as
+    neither.
+    """
 
     case: str
     survived: bool
     detail: str = ""
+    tried: bool = True
+
+
+def not_tried(case: str, why: str) -> Outcome:
+    """What this machine cannot try."""
+    return Outcome(case, True, why, tried=False)
 
 
 @dataclass(frozen=True)
@@ -152,6 +162,11 @@ def _exit_code(call: Call) -> int:
         traceback.print_exc()
         return 1
     return result if isinstance(result, int) else 0
+
+
+def processor_time() -> float:
+    """Seconds of this process and of its children that have ended."""
+    return sum(os.times()[:4])
 
 
 def cli(*arguments: str | Path) -> Call:

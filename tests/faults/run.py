@@ -20,13 +20,14 @@ import sys
 import tempfile
 import time
 import traceback
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from harness import Fault, Outcome, import_everything  # noqa: E402 - after the settings above
+from harness import Fault, Outcome, import_everything, processor_time  # noqa: E402 - after the settings above
 
 MODULES = (  # those that take longest come first
     "fault_kills",
@@ -51,6 +52,7 @@ MODULES = (  # those that take longest come first
     "fault_names",
     "fault_offline",
 )
+LIMIT = 600  # seconds for all of it, on two cores
 Row = tuple[str, int, list[Outcome], float]  # module, place of the fault in it, outcomes, seconds of processor time
 
 
@@ -75,11 +77,18 @@ def main() -> int:
         if chosen.jobs == 1:
             rows = [try_one(task) for task in tasks]
         else:  # processes that are forked, so that nothing is imported again
-            with multiprocessing.get_context("fork").Pool(chosen.jobs) as pool:
-                rows = list(pool.imap(try_one, tasks, chunksize=1))
+            context = multiprocessing.get_context("fork")
+            with ProcessPoolExecutor(chosen.jobs, mp_context=context) as pool:  # one that dies is an error, and no wait
+                rows = list(pool.map(try_one, tasks, chunksize=1))
     print(_table(rows, time.monotonic() - begun))
     if chosen.json:
         chosen.json.write_text(json.dumps(_plain(rows), ensure_ascii=False, indent=1) + "\n", "utf-8")
+    whole = not (chosen.fast or chosen.only)
+    if not rows or (whole and not all(outcomes for _, _, outcomes, _ in rows)):
+        print("a fault without a single try: nothing was shown", file=sys.stderr)
+        return 1
+    if whole and time.monotonic() - begun > LIMIT:
+        print(f"the whole took more than the {LIMIT} s that it is meant to take", file=sys.stderr)
     return int(not all(outcome.survived for *_, outcomes, _ in rows for outcome in outcomes))
 
 
@@ -92,26 +101,25 @@ def _try_fault(fast: bool, scratch: Path, task: tuple[str, int]) -> Row:
     fault = _faults(module)[place]
     folder = scratch / f"{os.getpid()}" / f"{module}-{place}"
     folder.mkdir(parents=True)
-    begun = _processor_time()
+    begun = processor_time()
     outcomes = []
     try:
         outcomes.extend(fault.tries(folder, fast))
-    except Exception:  # noqa: BLE001 - the suite goes on, and the row has not survived
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - SystemExit, too: the suite goes on, and the row has not survived
         outcomes.append(Outcome("the try itself", False, traceback.format_exc()[-2000:]))
-    seconds = _processor_time() - begun
+    seconds = processor_time() - begun
     lines = [f"did not survive: {fault.name}: {one.case}: {one.detail}\n" for one in outcomes if not one.survived]
     sys.stderr.write("".join(lines) + f"{fault.name}: {_survived(outcomes)}, {seconds:.1f} s of processor time\n")
     sys.stderr.flush()
     return module, place, outcomes, seconds
 
 
-def _processor_time() -> float:
-    """Seconds of this process and of its children that have ended."""
-    return sum(os.times()[:4])
-
-
 def _survived(outcomes: list[Outcome]) -> str:
-    return f"{sum(outcome.survived for outcome in outcomes)} of {len(outcomes)}"
+    tried = [outcome for outcome in outcomes if outcome.tried]
+    left = "".join(f"; not tried: {one.case}: {one.detail}" for one in outcomes if not one.tried)
+    return f"{sum(outcome.survived for outcome in tried)} of {len(tried)}{left}"
 
 
 def _table(rows: list[Row], seconds: float) -> str:
@@ -119,9 +127,12 @@ def _table(rows: list[Row], seconds: float) -> str:
     for module, place, outcomes, _ in rows:
         fault = _faults(module)[place]
         figure = fault.figure(outcomes) if fault.figure else ""
-        alive = sum(outcome.survived for outcome in outcomes)
-        lines.append(f"| {fault.name} | {fault.promise} | {len(outcomes)} | {alive} | {figure} |")
-    every = [outcome for _, _, outcomes, _ in rows for outcome in outcomes]
+        tried = [outcome for outcome in outcomes if outcome.tried]
+        if len(tried) < len(outcomes):
+            figure = "; ".join(filter(None, [figure, f"{len(outcomes) - len(tried)} could not be tried here"]))
+        alive = sum(outcome.survived for outcome in tried)
+        lines.append(f"| {fault.name} | {fault.promise} | {len(tried)} | {alive} | {figure} |")
+    every = [outcome for _, _, outcomes, _ in rows for outcome in outcomes if outcome.tried]
     alive = sum(outcome.survived for outcome in every)
     lines.append(f"| all | | {len(every)} | {alive} | {seconds:.0f} s |")
     return "\n".join(lines)
