@@ -106,6 +106,17 @@ def test_what_is_no_archive(tmp_path: Path) -> None:
         read_npy(tmp_path / "none.npy")
 
 
+def test_members_packed_by_other_means_and_damaged() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a.npy", npy(DICT.format("'<f4'", "(64,)"), bytes(256)))
+    data = bytearray(buffer.getvalue())
+    assert read_npz(io.BytesIO(data))["a"].shape == (64,)
+    data[35:45] = bytes(10)  # the options of the packing
+    with pytest.raises(ValueError, match=r"."):
+        read_npz(io.BytesIO(data))
+
+
 def test_an_archive_that_unpacks_to_much_more_is_refused() -> None:
     with pytest.raises(ValueError, match=r"it unpacks from [0-9,]+ to [0-9,]+ bytes"):
         read_npz(io.BytesIO(saved(a=np.zeros(9 << 20))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from xrealign.config import MOST_TOLD, Config, load_config, to_toml
 from xrealign.config_tables import VERBS
-from xrealign.errors import ConfigError
+from xrealign.errors import ArtifactError, ConfigError
 from xrealign.textio import LONGEST_LINE
 
 NAME = 'name = "x"\n'
@@ -272,6 +273,23 @@ task = { name = "mine", train = "data/train.tsv", dev = "data/en.tsv", tests = {
     assert load(NAME).encoder.name == "starter", "the word, not the folder beside the file"
 
 
+def test_names_of_files_need_not_be_composed_and_what_stands_in_text_becomes_so(load, tmp_path):
+    """File systems keep names as they were written; labels are compared with text, which is composed on reading."""
+    apart, whole = "e\u0301", "é"
+    for name in ("train", "en"):
+        (tmp_path / f"{apart}-{name}.tsv").touch()
+    files = f'train = "{apart}-train.tsv", tests = {{ en = "{apart}-en.tsv" }}'
+    labels = ", ".join(f'{key} = {{ "{apart}1" = "{apart}2" }}' for key in ("merge", "label_names", "columns"))
+    task = load(
+        f'{NAME}task = {{ name = "{apart}", {files}, {labels}, drop = ["{apart}"], separator = "{apart}" }}'
+    ).task
+    assert Path(task.train).is_file()
+    assert Path(task.tests["eng_Latn"]).is_file()
+    assert task.merge == task.label_names == task.columns == {f"{whole}1": f"{whole}2"}
+    assert (task.name, task.drop, task.separator) == (whole, [whole], whole)
+    assert load(f'{NAME}source = "Vo\u0303ro"').source == load(f'{NAME}source = "Võro"').source == "vro_Latn"
+
+
 def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(ConfigError, match=r"none\.toml: cannot be read: No such file or directory$"):
         load_config(tmp_path / "none.toml")
@@ -302,6 +320,21 @@ def test_numbers_that_nothing_can_hold(problems):
     assert [line.partition(": expected")[0] for line in told] == [
         f"c.toml:3: select.at_most.seen = {2**70}", f"--set finetune.steps={2**64}",
     ]  # fmt: skip
+    digits = f"0x{'f' * 4000}"
+    assert problems(f"{NAME}seed = {digits}") == [
+        f"c.toml:2: seed = a number of very many digits: expected a number below {2**63}"
+    ]
+    told = problems(f"{NAME}align.aligner = {digits}")  # a key of words looks for the nearest one
+    assert [line.partition(": expected")[0] for line in told] == [
+        "c.toml:2: align.aligner = a number of very many digits"
+    ] * 2
+
+
+@pytest.mark.parametrize("key", [".".join("a" * 5000), ".".join(["select.at_most", *"a" * 5000])])
+def test_tables_that_dots_nest_too_deep(problems, key):
+    told = ["c.toml: lists or tables are nested too deep"]
+    assert problems(f"{NAME}{key} = 1") == told
+    assert problems(NAME, f"{key}=1") == told
 
 
 def test_of_thousands_of_mistakes_the_first_are_told_at_once(problems):
@@ -444,6 +477,11 @@ def test_awesome_is_the_softmax_aligner_as_its_authors_set_it(load, tiny_encoder
             'finetune = { adapter = "prompt", max_length = 500 }',
             "finetune.prompt.length = 20: with max_length = 500 that is more than the 512 positions",
         ),
+        ("finetune.max_length = 513", "finetune.max_length = 513: the encoder has 512 positions"),
+        ("realign.max_length = 513", "realign.max_length = 513: the encoder has 512 positions"),
+        ('align.aligner = "argmax"\nalign.max_length = 513', "align.max_length = 513: the encoder has 512 positions"),
+        ("measure.max_length = 513", "measure.max_length = 513: the encoder has 512 positions"),
+        ('finetune = { adapter = "prompt", max_length = 513 }', "more than the 512 positions of the encoder"),
         ('realign = { front_cache = 1.0, freeze = "none" }', "needs a front that stays, such as freeze = 'front'"),
         ('realign = { front_cache = 1.0, strategy = "during" }', "realign.front_cache is for strategy = 'before' or"),
         ("corpus.filter = { min_words = 5, max_words = 3 }", "corpus.filter: min_words = 5 is above max_words = 3"),
@@ -457,6 +495,27 @@ def test_what_does_not_fit_the_encoder_is_told_before_the_first_stage(load, tiny
         make_plan(load(start + text))
     assert len(raised.value.problems) == 1
     assert told in raised.value.problems[0]
+
+
+def test_lengths_that_nothing_reads_are_not_looked_at(load, tiny_encoder_folder):
+    from xrealign.plan import make_plan
+
+    start = f'{NAME}encoder.name = "{tiny_encoder_folder}"\ntask.targets = ["deu"]\n'
+    idle = 'realign = { strategy = "none", max_length = 513 }\nalign = { aligner = "dictionary", max_length = 513 }\n'
+    make_plan(load(start + idle + "finetune.max_length = 512"))
+    with pytest.raises(ConfigError, match=r"^align\.max_length = 513: the encoder has 512 positions$"):
+        make_plan(load(start + idle + "corpus.filter.similarity = 50"))
+
+
+@pytest.mark.parametrize("blocks", ["many", 2.5, []])
+def test_an_encoder_of_no_number_of_blocks(load, tiny_encoder_folder, tmp_path, blocks):
+    from xrealign.plan import make_plan
+
+    folder = shutil.copytree(tiny_encoder_folder, tmp_path / "encoder")
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": blocks}), "utf-8")
+    with pytest.raises(ArtifactError, match=r"config\.json: the number of blocks is .*; expected a number"):
+        make_plan(load(f'{NAME}encoder.name = "{folder}"\ntask.targets = ["deu"]\n'))
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,18 @@ def test_what_is_no_such_model(saved, tiny_encoder_folder, tmp_path):
     many = saved("bert", "class", ("off", "on"), problem_type="multi_label_classification")
     with pytest.raises(ConfigError, match="2 outputs for multi_label_classification"):
         opened(many, "class")
+    shifted = tmp_path / "shifted"
+    shutil.copytree(folder, shifted)
+    config = json.loads((shifted / "config.json").read_text("utf-8"))
+    (shifted / "config.json").write_text(json.dumps(config | {"id2label": {"1": "off", "2": "on"}}), "utf-8")
+    with pytest.raises(ConfigError, match=r"id2label names the outputs 1, 2; expected 0 to 1; or tell .* --labels"):
+        opened(shifted, "class")
+    assert opened(shifted, "class", ["off", "on"]).labels == ("off", "on")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["onwards"])  # and the model never resized
+    tokenizer.save_pretrained(shifted)
+    with pytest.raises(ArtifactError, match="its tokenizer has 806 subwords for 805 embeddings"):
+        opened(shifted, "class", ["off", "on"])
     with pytest.raises(ConfigError, match=r"label 'PER' is no tag of a span"):
         opened(saved("bert", "ner", ("O", "PER")), "ner")
     headless = tmp_path / "headless"
@@ -216,6 +228,15 @@ def test_what_is_no_such_model(saved, tiny_encoder_folder, tmp_path):
     (headless / "model.safetensors").rename(headless / "pytorch_model.bin")
     with pytest.raises(ArtifactError, match="a pickle is never opened"):
         opened(headless, "class")
+
+
+def test_more_than_the_model_reads_is_refused(saved, tmp_path):
+    (tmp_path / "deu.tsv").write_text("on\tLicht an\n", "utf-8")
+    call = ("--model", saved("xlm-roberta", "class", ("off", "on")), "--task", "class", "--data", tmp_path / "deu.tsv")
+    error = run(*call, "--max-length", "513").exception
+    assert isinstance(error, ConfigError), error
+    assert str(error) == "max_length = 513: the encoder has 512 positions"
+    assert run(*call, "--max-length", "512").exit_code == 0
 
 
 def test_questions_without_an_answer(saved):

@@ -198,6 +198,25 @@ def test_a_damaged_result_is_made_again(finished):
     assert model.read_bytes() == whole
 
 
+def test_an_edit_in_the_folder_of_a_run_leaves_the_results_as_they_are(finished):
+    """In place, as ``sed -i`` does not but many an editor does; only weights are shared with the results."""
+    folder, _ = finished
+    run, before = folder / "runs" / "tiny", results(folder / "runs")
+    edited = [run / "encoder" / "config.json", run / "models" / "realigned" / "labels.json"]
+    texts = [path.read_text("utf-8") for path in edited]
+    for path in edited:
+        with path.open("r+", encoding="utf-8") as file:
+            file.write("edited")
+    assert results(folder / "runs") == before
+    again = xrealign(folder, "run", "tiny.toml")
+    assert again.returncode == 0, again.stderr
+    assert f"{run.relative_to(folder)} is laid out again" in again.stderr
+    assert "the result is made again" not in again.stderr
+    assert [path.read_text("utf-8") for path in edited] == texts
+    weights = next((run / "encoder").glob("*.safetensors"))
+    assert weights.stat().st_nlink > 1, "weights are not on the disk twice"
+
+
 def test_baseline_and_realigned_start_from_the_same_head_and_data(finished):
     """Only the encoder differs: with no realignment steps the two fine-tunings are one and the same result."""
     folder, _ = finished

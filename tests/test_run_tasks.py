@@ -17,7 +17,7 @@ from xrealign.model.prompt import prompt_length
 from xrealign.plan import make_plan
 from xrealign.report.scores import read_scores
 from xrealign.stages import build_task
-from xrealign.summing_up import report_context
+from xrealign.summing_up import _own_names, report_context
 from xrealign.tasks.task import TaggedExample, Task
 
 RUNNER = CliRunner()
@@ -124,6 +124,29 @@ def test_all_data_of_a_run_are_told_with_their_licences(finished, place, monkeyp
     assert "train.txt (yours)" in card
     plan = make_plan(load_config(Path("mine.toml")))
     assert report_context(plan)["data"] == kept
+
+
+def test_every_set_of_the_users_is_told_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a:b.tsv", "c#d.tsv", "quality.txt", "classes.tsv", "matrix.tsv", "own.py"):
+        Path(name).touch()
+    Path("classes.tsv").write_text("deu\t5\n", "utf-8")
+    Path("c.toml").write_text(
+        """name = "x"
+select.distance = "matrix.tsv"
+corpus.files = { de = "a:b.tsv", fr = "c#d.tsv" }
+corpus.filter = { score = 50, scores = { de = "quality.txt" } }
+task = { name = "mine", loader = "own.py:load" }
+report.resources = "classes.tsv"
+""",
+        "utf-8",
+    )
+    config = load_config(Path("c.toml"))
+    assert _own_names(config) == ["a:b.tsv", "c#d.tsv", "quality.txt", "classes.tsv", "matrix.tsv", "own.py"]
+    task = config.task.model_copy(update={"loader": "mine.tasks:load", "tests": {"deu_Latn": "/data/xnli#de/test"}})
+    assert _own_names(config.model_copy(update={"task": task}))[2:] == [
+        "xnli", "quality.txt", "classes.tsv", "matrix.tsv", "mine.tasks",
+    ]  # fmt: skip
 
 
 def test_exchanged_types_are_in_the_facts(tmp_path):

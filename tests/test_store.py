@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -219,6 +220,107 @@ def test_one_bit_of_a_result_is_seen(stage, tmp_path, capsys, name):
     rebuild_if_damaged(stage, tmp_path)
     assert not is_done(stage, tmp_path)
     assert f"{name} is damaged" in capsys.readouterr().err
+
+
+MENDS = """
+import sys, time
+from pathlib import Path
+from xrealign.store import Stage, build, rebuild_if_damaged
+
+runs = Path(sys.argv[1])
+
+def make(folder, work):
+    with (runs / "made").open("a") as file:
+        file.write("once\\n")
+    time.sleep(0.3)
+    for number in range(500):
+        (folder / f"{number}.txt").write_text(str(number))
+    return {}
+
+stage = Stage("align", "a", {}, {}, make)
+print("ready", flush=True)
+sys.stdin.readline()
+rebuild_if_damaged(stage, runs)
+print(build(stage, runs))
+"""
+
+
+def mending(runs: Path, count: int) -> list[subprocess.Popen[str]]:
+    """Processes that mend a result and use it, all begun at the same moment."""
+    begun = [
+        subprocess.Popen(
+            [sys.executable, "-c", MENDS, str(runs)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for _ in range(count)
+    ]  # fmt: skip
+    for process in begun:
+        assert process.stdout.readline() == "ready\n"
+    for process in begun:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    return begun
+
+
+def whole_and_said(processes: list[subprocess.Popen[str]], folder: Path) -> str:
+    """What the processes said in all, once they have ended well and the result is whole."""
+    said = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes), said
+    assert {out for out, _ in said} == {f"{folder}\n"}
+    verify(folder)
+    return "".join(err for _, err in said)
+
+
+def test_of_processes_that_share_a_damaged_result_one_makes_it_again(tmp_path):
+    folder = Stage("align", "a", {}, {}, make).folder(tmp_path)
+    assert whole_and_said(mending(tmp_path, 1), folder) == ""
+    (folder / "499.txt").write_text("damaged", "utf-8")
+    said = whole_and_said(mending(tmp_path, 4), folder)
+    assert said.count("the result is made again") == 1
+    assert (tmp_path / "made").read_text() == "once\n" * 2
+    assert not list((tmp_path / ".work").glob("*/"))
+
+
+def test_whoever_looked_before_another_mended_keeps_what_that_one_made(tmp_path):
+    stage = Stage("align", "a", {}, {}, make)
+    folder = stage.folder(tmp_path)
+    whole_and_said(mending(tmp_path, 1), folder)
+    shutil.copytree(folder, tmp_path / "mended")
+    (folder / "0.txt").write_text("damaged", "utf-8")
+    with stage.lock(tmp_path):
+        late = mending(tmp_path, 1)
+        with pytest.raises(subprocess.TimeoutExpired):
+            late[0].wait(0.7)
+        assert (folder / "0.txt").read_text("utf-8") == "damaged", "nobody drops what another is mending"
+        shutil.rmtree(folder)
+        (tmp_path / "mended").rename(folder)
+    assert whole_and_said(late, folder) == ""
+    assert (tmp_path / "made").read_text() == "once\n"
+
+
+def test_what_a_kill_leaves_of_a_dropped_result_is_not_gone_on_with(stage, tmp_path, monkeypatch):
+    folder, real = build(stage, tmp_path), shutil.rmtree
+    gone(folder)
+
+    def killed(path, *args, **kwargs):
+        if (Path(path) / "result").exists():
+            raise KeyboardInterrupt
+        real(path, *args, **kwargs)
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        rebuild_if_damaged(stage, tmp_path)
+    monkeypatch.setattr(shutil, "rmtree", real)
+    assert not folder.exists()
+
+    def begun(folder, work):
+        assert not list(folder.iterdir())
+        assert [path.name for path in work.iterdir()] == ["result"], (
+            "no file of the dropped one looks like a checkpoint"
+        )
+        return make(folder, work)
+
+    verify(build(replace(stage, make=begun), tmp_path))
 
 
 @settings(max_examples=50)

@@ -27,6 +27,7 @@ from xrealign.textio import (
     MOST_SKIPPED,
     Skipped,
     decimal_number,
+    is_file,
     is_there,
     nfc,
     open_bytes,
@@ -202,6 +203,12 @@ def test_of_an_overlong_line_only_the_beginning_is_held(tmp_path):
     path.write_bytes(b"a\n" + b"b" * (LONGEST_LINE + 1))
     with pytest.raises(DataError, match=rf"long\.txt:2: more than {LONGEST_LINE - 1} bytes on the line"):
         list(read_lines(path))
+
+
+def test_folders_and_names_that_none_can_have_are_no_files(tmp_path):
+    (tmp_path / "a").touch()
+    named = {str(tmp_path / "a"): True, str(tmp_path): False, "": False, "a\0b": False, "x" * 5000: False}
+    assert {name: is_file(name) for name in named} == named
 
 
 def test_pipes_and_devices_are_refused_before_they_are_opened(tmp_path):

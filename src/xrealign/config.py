@@ -14,11 +14,11 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from xrealign.config_checks import is_file, problems_of
+from xrealign.config_checks import problems_of
 from xrealign.config_tables import STRATEGIES, Config
 from xrealign.errors import ConfigError, did_you_mean
 from xrealign.progress import say
-from xrealign.textio import LONGEST_LINE, UNREADABLE, is_there, nfc, not_utf8, open_bytes, reason
+from xrealign.textio import LONGEST_LINE, UNREADABLE, is_file, is_there, not_utf8, open_bytes, reason
 
 __all__ = ["Config", "load_config", "to_toml"]
 
@@ -82,7 +82,7 @@ def _text(path: Path) -> str:
     if len(raw) == LONGEST_LINE:
         raise ConfigError(f"{path}: more than {LONGEST_LINE - 1} bytes; is this a configuration?")
     try:
-        return nfc(raw.decode("utf-8").removeprefix("\ufeff"))
+        return raw.decode("utf-8").removeprefix("\ufeff")  # as it is: names of files need not be composed
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{path}:{line}: {not_utf8(raw, line)}") from None
@@ -113,7 +113,10 @@ def checked_config(
         place = at(*loc)
         return place if place in places.values() else f"{place} = {_shown(value)}"
 
-    problems = [*problems, *problems_of(raw, path.parent, at, shown)]
+    try:
+        problems = [*problems, *problems_of(raw, path.parent, at, shown)]
+    except RecursionError as error:
+        raise ConfigError([*problems, f"{path}: {_why_not(error)}"]) from None
     files = raw.get("corpus", {}).get("files") if isinstance(raw.get("corpus"), dict) else None
     if isinstance(files, dict) and files and "select" not in raw:  # one's own text: all of it
         raw = raw | {"select": {"languages": list(files)}}
@@ -228,7 +231,7 @@ def _describe(error: dict[str, Any], path: Path, text: str, places: dict[str, st
         return f"{place}: this key is required"
     if kind == "literal_error":
         expected = error["ctx"]["expected"]
-        hint = did_you_mean(str(value), re.findall(r"'([^']*)'", expected))
+        hint = did_you_mean(value, re.findall(r"'([^']*)'", expected)) if isinstance(value, str) else ""
         return f"{shown}: expected {expected}{hint}"
     if kind == "value_error":
         return f"{shown}: {error['ctx']['error']}"
@@ -236,7 +239,12 @@ def _describe(error: dict[str, Any], path: Path, text: str, places: dict[str, st
 
 
 def _shown(value: Any) -> str:
-    return _cut(json.dumps(value, ensure_ascii=False, default=str))
+    try:
+        return _cut(json.dumps(value, ensure_ascii=False, default=str))
+    except ValueError:
+        return "a number of very many digits"
+    except RecursionError:
+        return "a deep table"
 
 
 def _cut(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from xrealign.config_tables import BUILTIN_TASKS, STRATEGIES, VERBS
 from xrealign.errors import DataError, LanguageError
 from xrealign.language import Language, find_language, parse_language
-from xrealign.textio import is_there
+from xrealign.textio import is_file
 
 LINKED = ("word", "l2")  # objectives that are nothing without links
 MOST_UNKNOWN = 20
@@ -153,8 +153,3 @@ def _no_classes(path: Path) -> list[str]:
     except DataError as error:
         return [str(error)]
     return []
-
-
-def is_file(path: Path) -> bool:
-    """Whether it is one; a name that no file can have is none."""
-    return is_there(path) and path.is_file()

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from xrealign.errors import LanguageError
 from xrealign.language import parse_language
+from xrealign.textio import nfc
 
 
 def _language(text: str) -> str:
@@ -33,6 +34,7 @@ def _run_name(text: str) -> str:
 _RESERVED = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9]", re.IGNORECASE)
 FilePath = Annotated[str, AfterValidator(_path)]
 LanguageTag = Annotated[str, AfterValidator(_language)]
+Name = Annotated[str, AfterValidator(nfc)]  # of what stands in text, which is composed when it is read
 Share = Annotated[float, Field(ge=0, lt=1)]
 Percentile = Annotated[float, Field(ge=0, lt=100)]
 VERBS = (
@@ -300,7 +302,7 @@ class FinetuneTable(_Training):
 
 
 class TaskTable(_Table):
-    name: str = "intents"
+    name: Name = "intents"
     """A built-in task (intents, sib200, ud-pos, uner, americasnli), or any name for your own files."""
     kind: Literal["class", "pair", "pos", "ner", "slots", "qa"] | None = None
     """Of your own files: sentences, sentence pairs, tagged words, entities, commands with slots, questions."""
@@ -311,17 +313,17 @@ class TaskTable(_Table):
     """Your test files by language, the source language among them."""
     format: str | None = None
     """Of your files, such as conllu, conll, tsv, jsonl, squad; without it by ending and content."""
-    columns: dict[str, str] = {}
+    columns: dict[Name, Name] = {}
     """Where fields are: { text = "sentence", label = "category" }."""
-    label_names: dict[str, str] = {}
+    label_names: dict[Name, Name] = {}
     """What your files' labels mean: { 0 = "entailment", 1 = "neutral" }."""
-    merge: dict[str, str] = {}
+    merge: dict[Name, Name] = {}
     """Labels or tags to take together, in every file: { AUX = "VERB" }."""
-    drop: list[str] = []
+    drop: list[Name] = []
     """Labels to leave out; counted."""
     scheme: str | None = None
     """How your spans are tagged, such as iob1 or bioes; without it found out, file by file."""
-    separator: Annotated[str, Field(min_length=1)] | None = None
+    separator: Annotated[Name, Field(min_length=1)] | None = None
     """Between the columns of your ``conll`` files, such as "|"; without it a TAB where there is one, or blanks."""
     loader: str | None = None
     """A function of your own that returns the task: ``file.py:function`` beside this file, or ``module:function``."""

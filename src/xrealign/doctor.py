@@ -72,7 +72,7 @@ def _torch_facts() -> str:
         import torch
 
         from xrealign.train.loop import choose_precision
-    except ImportError as error:
+    except Exception as error:  # noqa: BLE001 - a library that does not load raises what it likes
         return f"\nGPU           unknown: {error}"
     return (
         f", torch threads {torch.get_num_threads()}, {torch.backends.cpu.get_cpu_capability()}\n"

@@ -16,10 +16,10 @@ MINUS = "\u2212"
 # characters turn round the text that follows a name, or hide in it. Joiners and Arabic number signs are spelling.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"})
 _SPELLING = frozenset("\u200c\u200d\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u08e2")
-_FORMULA = re.compile(r"'*[=+\-@\uff1d\uff0b\uff0d\uff20]")
+_FORMULA = re.compile(r"['\s\0\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 _NUMBER = re.compile(r"[-+\u2212]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?", re.IGNORECASE)
 # A line inside a word is no emphasis: `eng_Latn` stays as it is.
-_MARKDOWN = re.compile(r"([\\`*\[\]<>|#~$@]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=\b[wW]{3})\.)")
+_MARKDOWN = re.compile(r"([\\`*\[\]<>|#~$@]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=(?<![^\W_])[wW]{3})\.)")
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",

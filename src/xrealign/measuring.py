@@ -231,15 +231,17 @@ def make_links(pairs: Sequence[MeasuredPairs], name: str, layer: int, device: st
     from xrealign.align.extract import AlignSettings
     from xrealign.model.layer_vectors import load_model
     from xrealign.model.layers import resolve_layer
+    from xrealign.model.positions import positions_of
     from xrealign.model.words import encode_texts
 
     encoder = load_model(name)
+    length = min(LINK_LENGTH, positions_of(encoder.model.config) or LINK_LENGTH)
     encoder.model.to(device)
-    settings = AlignSettings("argmax", resolve_layer(layer, encoder.layers), centre=True, max_length=LINK_LENGTH)
+    settings = AlignSettings("argmax", resolve_layer(layer, encoder.layers), centre=True, max_length=length)
     found = []
     for pair in pairs:
         left, right = (
-            encode_texts(encoder.tokenizer, side.word_texts, LINK_LENGTH, side.spans) for side in (pair.src, pair.tgt)
+            encode_texts(encoder.tokenizer, side.word_texts, length, side.spans) for side in (pair.src, pair.tgt)
         )
         means = mean_vector(encoder, left, settings), mean_vector(encoder, right, settings)
         what = f"{name}: links of {pair.src_tag}-{pair.tgt_tag}"

@@ -17,7 +17,7 @@ from xrealign.needs import check_needs
 from xrealign.plan_checks import check_settings
 from xrealign.presets import encoder_shape, settle
 from xrealign.segment import word_rules
-from xrealign.store import Stage, file_digest
+from xrealign.store import Stage, digest_of
 
 BASELINE, CONTROL, REALIGNED = "baseline", "control", "realigned"
 PROJECTED, FEW_SHOT = "projected", "few-shot"
@@ -307,7 +307,7 @@ def _by_similarity(config: Config) -> bool:
 def _text_digests(config: Config, embedded_only: bool = False) -> dict[str, str]:
     from xrealign.corpus.embedded import DATA
 
-    digests = {"embedded": file_digest(DATA / "embedded.json")}
+    digests = {"embedded": digest_of(DATA / "embedded.json")}
     if embedded_only:
         return digests
     scores = config.corpus.filter.scores if config.corpus.filter is not None else None
@@ -321,7 +321,7 @@ def _text_digests(config: Config, embedded_only: bool = False) -> dict[str, str]
 
 
 def _digests(what: str, files: dict[str, str] | None) -> dict[str, str]:
-    return {f"{what} {language}": file_digest(Path(file)) for language, file in sorted((files or {}).items())}
+    return {f"{what} {language}": digest_of(Path(file)) for language, file in sorted((files or {}).items())}
 
 
 def _task_digests(config: Config) -> dict[str, str]:
@@ -334,7 +334,7 @@ def _task_digests(config: Config) -> dict[str, str]:
         files["loader"] = loader_file(settings.loader)
     elif stages.is_builtin(config):
         files |= builtin_files(settings.name)
-    digests = {key: file_digest(Path(file)) for key, file in files.items() if file}
+    digests = {key: digest_of(Path(file)) for key, file in files.items() if file}
     if settings.name.startswith("intents"):
         digests |= {package: metadata.version(package) for package in ("home-assistant-intents", "hassil")}
     return digests
@@ -344,4 +344,4 @@ def _typology_digest(distance: str) -> str:
     from xrealign.select.features import DATA
 
     matrix = [Path(distance)] if Path(distance).is_file() else []
-    return ",".join(file_digest(path)[:16] for path in [*sorted(DATA.glob("typology_*.npz")), *matrix])
+    return ",".join(digest_of(path)[:16] for path in [*sorted(DATA.glob("typology_*.npz")), *matrix])

@@ -28,6 +28,7 @@ def check_settings(config: Config) -> None:
 
     blocks = encoder_shape(config).blocks
     problems = _select_problems(config) + _realign_problems(config, blocks) + project_problems(config)
+    problems += _length_problems(config)
     problems += _prompt_problems(config) if config.finetune.adapter == "prompt" else []
     for key, layer in (
         ("align.layer", config.align.layer if config.align.aligner in EMBEDDING else 0),
@@ -102,20 +103,40 @@ def _realign_problems(config: Config, blocks: int | None) -> list[str]:
     return problems
 
 
+def _positions(config: Config) -> int | None:
+    from xrealign.model.positions import positions_in
+    from xrealign.model.resolve import resolve_encoder
+
+    return positions_in(resolve_encoder(config.encoder.name, config.encoder.revision))
+
+
+def _length_problems(config: Config) -> list[str]:
+    """The keys that ask for longer texts than the encoder reads, of those that the run looks at."""
+    most = _positions(config)
+    similar = config.corpus.filter is not None and config.corpus.filter.similarity is not None
+    lengths = {"measure": config.measure.max_length}
+    if config.finetune.adapter != "prompt":  # else it is told with the prompt's length
+        lengths["finetune"] = config.finetune.max_length
+    if config.realign.strategy != "none":
+        lengths["realign"] = config.realign.max_length
+    if config.align.aligner in EMBEDDING or similar:
+        lengths["align"] = config.align.max_length
+    return [
+        f"{key}.max_length = {length}: the encoder has {most} positions"
+        for key, length in sorted(lengths.items())
+        if most is not None and length > most
+    ]
+
+
 def _prompt_problems(config: Config) -> list[str]:
     """What of a configuration does not go with prompt tuning."""
-    from transformers import AutoConfig
-
-    from xrealign.model.positions import positions_of
-    from xrealign.model.resolve import resolve_encoder
     from xrealign.train.finetune import check_prompt
 
     table, strategy = config.finetune, config.realign.strategy
     problems = _problems("finetune.", check_prompt, table.freeze)
     if strategy not in ("none", "before"):
         problems.append(f"finetune.adapter = 'prompt' goes with strategy = 'none' or 'before', not {strategy!r}")
-    folder = resolve_encoder(config.encoder.name, config.encoder.revision)
-    most = positions_of(AutoConfig.from_pretrained(folder, trust_remote_code=False))
+    most = _positions(config)
     if most is not None and table.prompt.length + table.max_length > most:
         problems.append(
             f"finetune.prompt.length = {table.prompt.length}: with max_length = {table.max_length} that is more than "

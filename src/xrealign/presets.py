@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from xrealign.config import Config, toml_value
 from xrealign.config_tables import STRATEGIES
-from xrealign.errors import ConfigError, did_you_mean
+from xrealign.errors import ArtifactError, ConfigError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -36,14 +35,17 @@ def encoder_shape(config: Config) -> Shape:
     """The shape of the encoder that a configuration names.
 
     Raises:
-        ArtifactError: it is not to be had.
+        ArtifactError: it is not to be had, or its number of blocks is no number.
     """
+    from xrealign.model.harmless import CONFIG, read_json
     from xrealign.model.resolve import resolve_encoder
 
     folder = resolve_encoder(config.encoder.name, config.encoder.revision)
-    raw = json.loads((folder / "config.json").read_text("utf-8"))
+    raw = read_json(folder / CONFIG)
     blocks = raw.get("num_hidden_layers", raw.get("n_layers"))
-    return Shape(str(raw.get("model_type", "")), None if blocks is None else int(blocks))
+    if blocks is not None and not isinstance(blocks, int):
+        raise ArtifactError(f"{folder / CONFIG}: the number of blocks is {blocks!r}; expected a number")
+    return Shape(str(raw.get("model_type", "")), blocks)
 
 
 def settle(config: Config, shape: Shape) -> Settled:

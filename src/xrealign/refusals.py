@@ -42,6 +42,8 @@ def telling(path: str | Path, final: Path | None = None, size: int | None = None
         raise
     except Exception as error:
         refused = _refused(error)
+        if refused is None and isinstance(error, OSError):  # numpy's own words: "100 requested and 3 written"
+            refused = 0, f"it could not be written whole ({error})"
         if refused is None:
             raise
         number, text = refused
@@ -109,8 +111,6 @@ def _refused(error: BaseException) -> tuple[int, str] | None:
     if foreign:
         number = int(foreign[1] or foreign[2])
         return number, os.strerror(number)
-    if isinstance(error, OSError):  # numpy's own words: "100 requested and 3 written"
-        return 0, f"it could not be written whole ({error})"
     return None
 
 

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from xrealign.config import Config, to_toml
-from xrealign.errors import ArtifactError, ConfigError, did_you_mean
+from xrealign.errors import ArtifactError, ConfigError, DamagedWork, did_you_mean
 from xrealign.model.folder import link_or_copy
 from xrealign.outcomes import summary
 from xrealign.plan import REALIGNED, Plan, make_plan
 from xrealign.progress import say
+from xrealign.refusals import telling
 from xrealign.store import (
     MANIFEST,
     Stage,
@@ -34,7 +35,7 @@ from xrealign.store import (
     unseal,
 )
 from xrealign.training import HEAD_FILES
-from xrealign.writing import sync, write_atomic
+from xrealign.writing import move_folder, sync, write_atomic
 
 RUN_FILE = "run.json"
 
@@ -124,13 +125,19 @@ def _told(key: str, stage: Stage, tell: Callable[[str | None], None]) -> Callabl
 
 
 def _take_part(stage: Stage, runs: Path, rank: int) -> None:
-    """Trains beside the first process; goes on from its checkpoints, and drops what comes out."""
+    """Trains beside the first process; goes on from its checkpoints, and drops what comes out.
+
+    Where saved work turns out to be damaged, the first process knows it too: it drops that work and tells again.
+    """
     work = stage.work(runs)
     aside = work.with_name(f"{work.name}.process-{rank}")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    stage.make(aside, work)
-    shutil.rmtree(aside)
+    try:
+        with contextlib.suppress(DamagedWork):
+            stage.make(aside, work)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _note(plan: Plan, event: dict[str, Any]) -> None:
@@ -167,7 +174,7 @@ def _copy_encoder(plan: Plan, folder: Path) -> None:
     assert key is not None  # only the baseline has none
     for path in sorted(plan.folder(key).iterdir()):
         if path.name not in (MANIFEST, *HEAD_FILES):
-            link_or_copy(path, folder / path.name)
+            _put(path, folder / path.name)
 
 
 def _link_model(made: Path, folder: Path) -> None:
@@ -175,7 +182,17 @@ def _link_model(made: Path, folder: Path) -> None:
     folder.mkdir(parents=True)
     for path in sorted(made.iterdir()):
         if path.name != MANIFEST:
-            link_or_copy(path, folder / path.name)
+            _put(path, folder / path.name)
+
+
+def _put(made: Path, target: Path) -> None:
+    """A file of a result for people: a link to weights, which are large; a copy of what may be edited in place, so that
+    the result behind it stays as it is."""
+    if made.suffix == ".safetensors":
+        link_or_copy(made, target)
+        return
+    with telling(target, size=made.stat().st_size):
+        shutil.copyfile(made, target)
 
 
 def realign_only(config: Config, folder: Path | None = None) -> Path:
@@ -217,7 +234,7 @@ def _realign_only(plan: Plan, target: Path) -> Path:
     try:
         _link_model(plan.folder(key), aside)
         shutil.rmtree(target, ignore_errors=True)
-        aside.rename(target)
+        move_folder(aside, target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return target

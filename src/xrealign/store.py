@@ -28,6 +28,7 @@ from xrealign.refusals import told_of
 from xrealign.writing import sync, write_atomic
 
 MANIFEST = "manifest.json"
+RESULT = "result"  # in the folder of work under way: what is being made, or was dropped; never gone on with
 FORMAT = 2
 
 
@@ -72,6 +73,12 @@ class Stage:
         """Where what survives a kill is while the result is made."""
         return runs / ".work" / f"{self.verb}-{self.fingerprint}"
 
+    def lock(self, runs: Path) -> FileLock:
+        """Held by the one process that makes the result, or drops it."""
+        work = self.work(runs)
+        work.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(work.with_name(f"{work.name}.lock"))
+
 
 def is_done(stage: Stage, runs: Path) -> bool:
     """Whether the result is there, whole."""
@@ -89,9 +96,8 @@ def build(stage: Stage, runs: Path) -> Path:
         return target
     work = stage.work(runs)
     try:
-        work.parent.mkdir(parents=True, exist_ok=True)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(work.with_name(f"{work.name}.lock")):
+        with stage.lock(runs):
             if is_done(stage, runs):
                 return target
             aside = _make(stage, work)
@@ -106,7 +112,7 @@ def build(stage: Stage, runs: Path) -> Path:
 
 def _make(stage: Stage, work: Path) -> Path:
     """The result, made beside its place. Saved work that turns out to be damaged is dropped, and all begun anew."""
-    aside = work / "result"
+    aside = work / RESULT
     for turn in (1, 2):
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
@@ -175,7 +181,7 @@ def _write_manifest(stage: Stage, folder: Path, facts: Mapping[str, Any], second
 def listed(folder: Path) -> dict[str, dict[str, Any]]:
     """Size and digest of every file of a folder, by its path in there."""
     return {
-        str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": _digest_once(path)}
+        str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": digest_of(path)}
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
@@ -230,7 +236,7 @@ def damaged(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> Path | None
     """The first of the files that is not there, or differs from what was `listed`; None when all are as they were."""
     for name, known in files.items():
         path = folder / name
-        if not path.is_file() or path.stat().st_size != known["bytes"] or _digest_once(path) != known["sha256"]:
+        if not path.is_file() or path.stat().st_size != known["bytes"] or digest_of(path) != known["sha256"]:
             return path
     return None
 
@@ -249,25 +255,46 @@ def verify(folder: Path) -> None:
 def rebuild_if_damaged(stage: Stage, runs: Path) -> None:
     """Drops a result that differs from its manifest in a single bit, or whose manifest is damaged, saying so.
 
-    Of a whole result, what a kill at the very end of its making has left behind is cleared away.
+    Of a whole result, what a kill at the very end of its making has left behind is cleared away. Of several processes
+    one drops it; whoever comes later finds it gone, or waits until it is made again and keeps it.
+
+    Raises:
+        ArtifactError: the system refuses to drop it.
     """
-    if not is_done(stage, runs):
+    folder, work = stage.folder(runs), stage.work(runs)
+    if not is_done(stage, runs) or (_fault(folder) is None and not work.exists()):
         return
-    shutil.rmtree(stage.work(runs), ignore_errors=True)
     try:
-        verify(stage.folder(runs))
-    except ArtifactError as error:
-        say(f"{stage.label}: {error}; the result is made again")
-        shutil.rmtree(stage.folder(runs))
+        with stage.lock(runs):
+            if not is_done(stage, runs):
+                return
+            shutil.rmtree(work, ignore_errors=True)
+            if (fault := _fault(folder)) is not None:  # looked at again: another process may have mended it
+                say(f"{stage.label}: {fault}; the result is made again")
+                work.mkdir(exist_ok=True)
+                folder.rename(work / RESULT)  # gone at once, and what a kill leaves of it is in nobody's way
+                shutil.rmtree(work)
+    except OSError as error:
+        raise ArtifactError(f"{stage.label}: {told_of(error, folder)}") from error
+
+
+def _fault(folder: Path) -> str | None:
+    """What is wrong with a result, None for a whole one; it may be dropped by another process at the same time."""
+    try:
+        verify(folder)
+    except (ArtifactError, FileNotFoundError) as error:
+        return str(error)
+    return None
 
 
 _DIGESTS: dict[tuple[int, ...], str] = {}
 
 
-def _digest_once(path: Path) -> str:
-    """`file_digest`, once for all hard links to a file: models share the shard of their word embeddings."""
+def digest_of(path: Path) -> str:
+    """`file_digest`, once in a process for all hard links to a file that nobody writes to: models share the shard of
+    their word embeddings, the cells of a sweep their texts."""
     facts = path.stat()
-    key = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+    key = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)  # not the time of change: links alter it
     if key not in _DIGESTS:
         _DIGESTS[key] = file_digest(path)
     return _DIGESTS[key]

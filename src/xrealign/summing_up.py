@@ -21,6 +21,7 @@ from xrealign.report.stats import Shares
 from xrealign.select.candidates import read_classes
 from xrealign.stages import is_builtin, read_subset
 from xrealign.store import read_manifest
+from xrealign.textio import is_file
 from xrealign.types import Score
 from xrealign.writing import write_atomic
 
@@ -203,11 +204,18 @@ def _data(config: Config) -> list[DataSource]:
         {"id": entry.id, "licence": entry.licence, "citation": entry.citation, "url": entry.url}
         for entry in (catalogue()[name] for name in wanted)
     ]
-    task = config.task
+    return rows + [{"id": f"{name} (yours)"} for name in dict.fromkeys(_own_names(config))]
+
+
+def _own_names(config: Config) -> list[str]:
+    """What the user's files and data sets are called, without the folders of a machine."""
+    task, quality, distance = config.task, config.corpus.filter, config.select.distance
     tables = (config.corpus.files, config.align.dictionaries, task.tests, task.shots, config.project.labelled)
-    files = [*(f for table in tables for f in (table or {}).values()), task.train, task.dev, task.loader]
-    own = dict.fromkeys(f"{Path(file.partition(':')[0]).name} (yours)" for file in files if file)
-    return rows + [{"id": name} for name in own]
+    files = [*(f for table in tables for f in (table or {}).values()), task.train, task.dev]
+    files += [*((quality and quality.scores) or {}).values(), config.report.resources]
+    files += [distance] if is_file(distance) else []
+    names = [Path(f if is_file(f) else f.partition("#")[0]).name for f in files if f]  # FOLDER#SPLIT is a data set
+    return names + ([Path(task.loader.partition(":")[0]).name] if task.loader else [])
 
 
 def _warnings(plan: Plan, facts: dict[str, Any]) -> list[str]:

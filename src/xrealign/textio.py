@@ -116,6 +116,11 @@ def is_there(path: str | Path) -> bool:
     return True
 
 
+def is_file(path: str | Path) -> bool:
+    """Whether there is a file of this name, and no folder; a name that no file can have is none."""
+    return is_there(path) and Path(path).is_file()
+
+
 def reason(error: BaseException) -> str:
     """Why a file could not be read, in words."""
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)

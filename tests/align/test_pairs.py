@@ -272,6 +272,11 @@ UNIT = '<tu tuid="u"><tuv xml:lang="{}"><seg>{}</seg></tuv><tuv xml:lang="{}"><s
             "no target",
             "unit u has no segment in zho_Hans; its languages are en, xyz",
         ),
+        (
+            UNIT.format("de", "Vögel", "zh", "鸟").replace('"u"', f'"{"u" * 999}"'),
+            "no source",
+            f"unit {'u' * 60}… has no segment in eng_Latn",
+        ),
         (UNIT.format("en", " ", "zh", "鸟"), "empty source", "the source sentence is empty"),
         (
             UNIT.format("en", "x", "zh", "birds do not sing"),

@@ -197,6 +197,29 @@ def test_what_is_printed(both: tuple, tmp_path: Path) -> None:
     assert {show_scores(scores, form, pairs) for form in SCORE_FORMATS}
 
 
+@pytest.mark.parametrize(
+    ("form", "tag", "expected"),
+    [
+        ("csv", '=HYPERLINK("http://e.vil","x")', "\"'=HYPERLINK("),
+        ("csv", "N\x1b]0;pwned\x07", "N\ufffd]0;pwned\ufffd,"),
+        ("table", "N\x1b]0;pwned\x07", "N\\x1b]0;pwned\\x07  "),
+        ("json", "N\x9b31m", '"N\\u009b31m"'),
+        (
+            "markdown",
+            "<img/src=x/onerror=alert(1)>[x](http://e.vil)",
+            r"| \<img/src=x/onerror=alert(1)\>\[x\](http\://",
+        ),
+        ("latex", "[9pt]", "\n{}[9pt] & "),
+        ("latex", "a<b|c", r"a\textless{}b\textbar{}c & "),
+    ],
+)
+def test_a_tag_is_text_whatever_it_is(both: tuple, form: str, tag: str, expected: str) -> None:
+    scores = score_links(*both, resamples=100)
+    shown = show_scores(scores, form, tags=score_by_tag(*both, [[tag, tag]] * 3, resamples=100))
+    assert expected in shown
+    assert not set("\x1b\x07\x9b") & set(shown)
+
+
 @pytest.mark.data
 def test_parts_of_the_published_output(data_pack: Path) -> None:
     """Pairs and tags (here: whether the English word has letters) add up to the whole."""

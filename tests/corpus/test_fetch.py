@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
+import itertools
 import json
 import os
 import tarfile
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,7 +19,7 @@ from local_server import Site, serve
 
 from xrealign.corpus import catalogue as catalogue_module
 from xrealign.corpus.catalogue import catalogue, data_table, find_entry, get
-from xrealign.corpus.fetch import LOCK, fetch, files_present, place, read_lock, verified_files
+from xrealign.corpus.fetch import LOCK, _members, fetch, files_present, place, read_lock, verified_files
 from xrealign.errors import ArtifactError, DataError
 from xrealign.language import parse_language
 
@@ -272,3 +275,34 @@ def test_originals_of_the_data_pack_over_http(tmp_path: Path) -> None:
     with serve(Site(files, cut_after=[50_000])) as server:
         folder = fetch(entry.id, tmp_path, base_url=server.url)
     assert len(list(folder.iterdir())) == 12
+
+
+def archive_of(path: Path, blocks: Iterable[bytes]) -> Path:
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        for block in blocks:
+            file.write(block)
+        file.write(bytes(2 * tarfile.BLOCKSIZE))
+    return path
+
+
+def header(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, size
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def test_long_names_without_end_are_an_error(tmp_path: Path) -> None:
+    one = header("././@LongLink", tarfile.GNUTYPE_LONGNAME, 2) + b"a\0".ljust(tarfile.BLOCKSIZE, b"\0")
+    path = archive_of(tmp_path / "a.tar.gz", [one] * 2000)
+    with pytest.raises(DataError, match="cannot be read as a tar archive"):
+        list(_members(path, {"a": "a"}))
+
+
+def test_memory_does_not_grow_with_the_members_of_an_archive(tmp_path: Path) -> None:
+    members = itertools.chain((header(f"m{number}") for number in range(10_000)), [header("a", size=1), b"x" * 512])
+    path = archive_of(tmp_path / "a.tar.gz", members)
+    tracemalloc.start()
+    assert list(_members(path, {"a": "b"})) == [("b", b"x")]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2e6, peak

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from xrealign import textio
-from xrealign.corpus.tmx import LONGEST_SEGMENT, read_tmx, read_units
+from xrealign import language, textio
+from xrealign.corpus.tmx import LONGEST_SEGMENT, LONGEST_SHOWN, MOST_SEGMENTS, language_of, read_tmx, read_units
 from xrealign.errors import DataError
-from xrealign.language import parse_language
+from xrealign.language import LONGEST, parse_language
 
 gzipped = functools.partial(gzip.compress, mtime=0)  # parameters must be the same in every process of the tests
 
@@ -87,6 +87,8 @@ def test_units_as_they_come(tmp_path: Path) -> None:
     ("units", "told"),
     [
         (UNITS.replace("es-LA", "fr"), r":1: unit x:1: no segment in spa_Latn; its languages are en, fr"),
+        (UNITS.replace("es-LA", "{x}"), r":1: unit x:1: no segment in spa_Latn; its languages are en, \{x\}"),
+        (UNITS.replace("es-LA", "x").replace("x:1", "u" * 999), rf":1: unit {'u' * LONGEST_SHOWN}…: no segment"),
         (UNITS.replace("Sí", " "), r":3: unit 2: the segment in spa_Latn is empty"),
         (UNITS.replace("Sí", "x " * LONGEST_SEGMENT), r":3: unit 2: a segment of more than 100000 characters"),
         (UNITS + UNITS, r":3: unit 3: tuid 'x:1' was there before"),
@@ -185,3 +187,24 @@ def test_an_archive_that_holds_a_bomb(tmp_path: Path, monkeypatch: pytest.Monkey
         archive.writestr("m.tmx", WHOLE.replace(b"</body>", b" " * (4 << 20) + b"</body>"))
     with pytest.raises(DataError, match=r"m\.zip: cannot be read: unpacks to more than 200 times its size"):
         read_tmx(tmp_path / "m.zip", ENG, SPA)
+
+
+def test_segments_are_counted_wherever_they_stand(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.tmx", f'<tu><tuv xml:lang="en">{"<seg/>" * (MOST_SEGMENTS + 1)}</tuv></tu>')
+    with pytest.raises(DataError, match=f"a unit of more than {MOST_SEGMENTS} segments"):
+        list(read_units(path))
+
+
+def test_of_a_code_that_is_too_long_for_any_the_beginning_is_kept(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.tmx", f'<tu><tuv xml:lang="{"e" * 100_000}"><seg>x</seg></tuv></tu>')
+    (unit,) = read_units(path)
+    assert len(unit.segments[0][0]) <= LONGEST + 1
+    assert unit.text_in(ENG) is None
+
+
+def test_no_hint_is_looked_for_where_nobody_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes 80 ms, and a memory may have thousands of codes that nobody knows."""
+    monkeypatch.setattr(language, "nearest_languages", lambda *_: pytest.fail("a hint was looked for"))
+    assert language_of("xx-nobody-1") is None
+    assert language_of("und") is None
+    assert language_of("spanish") == SPA

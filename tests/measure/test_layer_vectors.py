@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from xrealign.errors import ArtifactError, ConfigError
 from xrealign.model.encoder import load_encoder
@@ -127,3 +130,41 @@ def test_a_tokenizer_without_pad_is_padded_with_the_end(tiny_decoders):
 def test_other_faults_are_still_errors(tmp_path):
     with pytest.raises(ArtifactError, match=r"config\.json"):
         load_model(str(tmp_path))
+
+
+@pytest.mark.parametrize("padded", [True, False])
+def test_a_decoder_with_a_weight_that_is_no_number_is_refused(tiny_decoders, tmp_path, padded):
+    folder = shutil.copytree(tiny_decoders[padded], tmp_path / "decoder")
+    weights = load_file(folder / "model.safetensors")
+    weights["model.layers.1.mlp.up_proj.weight"][0, 0] = float("nan")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ArtifactError, match=r"up_proj\.weight' has 1 of [\d,]+ values that are not finite"):
+        load_model(str(folder))
+
+
+def test_vectors_that_are_no_numbers_are_not_measured(model):
+    """Weights that are numbers, and too large: what is made of them is not."""
+    with torch.no_grad():
+        for name, weight in model.model.named_parameters():
+            if ".1." in name and weight.dim() == 2:
+                weight.fill_(3e38)
+    spans, wanted = [spans_by_blanks(text) for text in TEXTS], np.array([[0, 1], [2, 0]])
+    with pytest.raises(ArtifactError, match="vectors that are not finite of 4 of 4 texts, the first 'Everyone"):
+        sentence_layers(model, TEXTS, [0, 3])
+    with pytest.raises(ArtifactError, match=r"word vectors: .* not finite of 2 of 2 texts, the first 'Everyone"):
+        word_layers(model, TEXTS, spans, wanted, [0, 3])
+    with pytest.raises(ArtifactError, match=r"neurons: .* not finite of 4 of 4 texts"):
+        neuron_layers(model, TEXTS, [3])
+    assert sentence_layers(model, TEXTS, [1])[1].any()  # below the fault all is well
+
+
+def test_longer_texts_than_the_encoder_reads_are_refused(tiny_folders):
+    model, spans = load_model(str(tiny_folders("xlm-roberta"))), [spans_by_blanks(text) for text in TEXTS]
+    for call in (
+        lambda most: sentence_layers(model, TEXTS, [1], most),
+        lambda most: word_layers(model, TEXTS, spans, np.array([[0, 1]]), [1], most),
+        lambda most: neuron_layers(model, TEXTS, [1], most),
+    ):
+        call(512)
+        with pytest.raises(ConfigError, match="max_length = 513: the encoder has 512 positions"):
+            call(513)

@@ -8,7 +8,7 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer, CLIPConfig, ViTConfig
 
 from xrealign.errors import ArtifactError, ConfigError
 from xrealign.model.encoder import (
@@ -199,6 +199,22 @@ def test_folders_that_are_refused(copy, case):
         load_encoder(str(copy))
     assert "\n" not in str(raised.value)
     assert str(copy) in str(raised.value)
+
+
+SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+SEEING = SMALL | {"image_size": 8, "patch_size": 4}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [ViTConfig(**SEEING), CLIPConfig(text_config=SMALL | {"vocab_size": 99}, vision_config=SEEING, projection_dim=8)],
+    ids=lambda config: config.model_type,
+)
+def test_models_of_pictures_are_no_encoders_of_text(config, copy):
+    (copy / "model.safetensors").unlink()
+    AutoModel.from_config(config).save_pretrained(copy)
+    with pytest.raises(ArtifactError, match=r"a (ViT|CLIP)Model reads no subwords; expected a text encoder$"):
+        load_encoder(str(copy))
 
 
 def test_code_beside_a_tokenizer_is_not_run(copy, tmp_path):

@@ -142,12 +142,16 @@ def test_what_cannot_be_is_refused(tiny_encoder, tmp_path):
     add_prompt(model, torch.zeros(500, 32))
     with pytest.raises(ConfigError, match="has a prompt already"):
         add_prompt(model, torch.zeros(2, 32))
+    with pytest.raises(ConfigError, match=r"texts of 13 subwords .* 512 positions"):
+        sentence_vectors(tiny_encoder, TEXTS, 1, max_length=13)
     with pytest.raises(ConfigError, match=r"500 vectors before texts of \d+ .* 512 positions .*: max_length may be 12"):
         model(**inputs)
     save_encoder(tiny_encoder, tmp_path / "saved")
     assert prompt_length(load_encoder(str(tmp_path / "saved")).model) == 500
     for tensors, told in (({"vectors": torch.zeros(3, 31)}, r"shape \(3, 31\); expected finite ones, \(any, 32\)"),
                           ({"vectors": torch.full((3, 32), torch.nan)}, "expected finite ones"),
+                          ({"vectors": torch.zeros(3, 32, dtype=torch.int64)}, r"is no prompt .*torch\.int64"),
+                          ({"vectors": torch.full((3, 32), torch.nan).to(torch.float8_e5m2)}, "expected finite ones"),
                           ({"x": torch.zeros(3, 32)}, "is no prompt saved by xrealign")):  # fmt: skip
         save_file(tensors, tmp_path / "saved" / FILE)
         with pytest.raises(ArtifactError, match=told):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,3 +161,31 @@ def test_files_without_a_model_column_are_read_and_models_kept(ending: str, tmp_
     else:
         pq.write_table(pq.read_table(write_scores([ONE], tmp_path / "one.parquet")).drop_columns(["model"]), old)
     assert [(score.model, score.task) for score in read_scores(old)] == [("", "intents")]
+
+
+@pytest.mark.parametrize("column", ["signature", "value"])
+def test_a_text_that_is_stored_once_and_unpacks_without_end(column: str, tmp_path: Path) -> None:
+    path = tmp_path / "scores.parquet"
+    table = pq.read_table(write_scores([ONE], path)).take([0] * 1024)
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * 1024, pa.int32()), ["1" * 600_000])
+    table = table.set_column(COLUMNS.index(column), column, text)
+    pq.write_table(table, path, compression="zstd", store_schema=False, dictionary_pagesize_limit=1 << 24)
+    assert path.stat().st_size < 100_000
+    peak = (
+        "import pyarrow, sys; from xrealign.errors import DataError; from xrealign.report.scores import read_scores\n"
+        "try: read_scores(sys.argv[1])\n"
+        "except DataError as error: print(pyarrow.default_memory_pool().max_memory(), error)"
+    )
+    done = subprocess.run([sys.executable, "-c", peak, str(path)], capture_output=True, text=True, check=True)
+    assert "unpacks to more than" in done.stdout
+    assert int(done.stdout.split()[0]) < 64 << 20, done.stdout
+
+
+def test_columns_of_lists_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "scores.parquet"
+    table = pq.read_table(write_scores([ONE], path))
+    pq.write_table(table.set_column(COLUMNS.index("task"), "task", pa.array([["x"]])), path)
+    with pytest.raises(DataError, match=r"column task is of list<.*; expected run string"):
+        read_scores(path)
+    pq.write_table(table.set_column(COLUMNS.index("task"), "task", pa.array(["x"]).dictionary_encode()), path)
+    assert read_scores(path) == [replace(ONE, task="x")], "texts in a dictionary are texts"

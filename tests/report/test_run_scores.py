@@ -130,6 +130,9 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     run(tmp_path / "first")
     with pytest.raises(ArtifactError, match="did you mean 'first'"):
         read_score_sets("frist", tmp_path)
+    run(tmp_path / "folder.csv")
+    assert [one.name for one in read_score_sets("folder.csv", tmp_path)] == ["folder.csv"]
+    assert [one.name for one in read_score_sets(str(tmp_path / "folder.csv"), tmp_path)] == ["folder.csv"]
     run(tmp_path / "other" / "first", config="x = 1")
     with pytest.raises(DataError, match="two of the runs are called 'first'"):
         joined("first", str(tmp_path / "other" / "first"), runs=tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from xrealign.errors import ConfigError, DataError
+from xrealign.errors import ArtifactError, ConfigError, DataError
 from xrealign.language import Language, all_languages, parse_language, parse_languages
+from xrealign.select import features as features_module
 from xrealign.select.distances import (
     angular,
     angular_pairwise,
@@ -23,7 +25,7 @@ from xrealign.select.distances import (
     great_circle,
     is_negative_type,
 )
-from xrealign.select.features import FEATURES, coordinates, features, lineages
+from xrealign.select.features import FEATURES, _snapshot, coordinates, features, lineages
 from xrealign.select.matrices import (
     cosine_distances,
     fertility_distances,
@@ -257,3 +259,17 @@ def test_distances_from_english_of_the_data_pack() -> None:
                 assert found.matrix[place[languages[0]], place[language]] == pytest.approx(float(row[column]), abs=1e-4)
                 compared += 1
         assert compared >= 120
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_LZMA])
+def test_a_damaged_snapshot_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packing: int) -> None:
+    monkeypatch.setattr(features_module, "DATA", tmp_path)
+    _snapshot.cache_clear()
+    path = tmp_path / "typology_x.npz"
+    with zipfile.ZipFile(path, "w", packing) as archive:
+        archive.writestr("a.npy", b"no array")
+    data = bytearray(path.read_bytes())
+    data[35:45] = bytes(10)
+    path.write_bytes(data)
+    with pytest.raises(ArtifactError, match=r"typology_x\.npz is damaged \(.+\); install xrealign again"):
+        _snapshot("x")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from xrealign.select.diversity import diversity
 from xrealign.select.explain import explain, in_words
 from xrealign.select.plots import PLOTS, place_in_plane
 from xrealign.select.selection import evaluate_subset
-from xrealign.select.tables import FORMATS, render
+from xrealign.select.tables import FORMATS, render, render_comparison
 from xrealign.select.task import prepare
 
 POOL = language_list("published-65")
@@ -294,6 +295,35 @@ def test_tables_name_every_member(form: str) -> None:
         render(found, "latx")
 
 
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ("table", "[x](\\x9b[31m)<b>"),
+        ("markdown", "\\[x\\](\ufffd\\[31m)\\<b\\>"),
+        ("json", r"[x](\u009b[31m)<b>"),
+    ],
+)
+def test_the_name_of_a_matrix_is_text_in_every_format(form: str, expected: str) -> None:
+    found = replace(select_languages(POOL[:6], 2, ENGLISH), distance="[x](\x9b[31m)<b>")
+    assert expected in render(found, form)
+    assert "\x9b" not in render(found, form)
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ("table", "=1\\x1b"),
+        ("markdown", "| =1\ufffd "),
+        ("csv", "\n'=1\ufffd,"),
+        ("latex", "=1\ufffd & "),
+    ],
+)
+def test_cells_of_a_comparison_are_text_in_every_format(form: str, expected: str) -> None:
+    text = render_comparison({"=1\x1b": select_languages(POOL[:6], 2, ENGLISH)}, form)
+    assert expected in text
+    assert "\x1b" not in text
+
+
 def test_lists_of_languages(tmp_path: Path) -> None:
     path = tmp_path / "mine.txt"
     path.write_text("deu  # German\nfra, swa\n", encoding="utf-8")
@@ -328,3 +358,11 @@ def test_selection_is_repeatable() -> None:
     assert isinstance(first, Selection)
     assert first.subset == second.subset
     assert parse_language("eng") in first.coverage
+
+
+def test_a_folder_is_no_list_of_languages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "deu").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert [x.iso for x in language_list("deu")] == ["deu"]
+    with pytest.raises(LanguageError, match="an empty list of languages"):
+        language_list("")

@@ -100,6 +100,14 @@ def test_lenient_counts_and_goes_on(capsys, monkeypatch, tmp_path: Path) -> None
     assert code == 2
 
 
+def test_names_of_a_header_give_no_orders_to_the_terminal(capsys, monkeypatch, tmp_path: Path) -> None:
+    orders = "\x1b]0;pwned\x07\x1b[31m"
+    path = write(tmp_path, "h.conll", f"word\ttag\t{orders}\nAda\tB-PER\tx\nran\tO\tx\n")
+    code, out, err = run(capsys, monkeypatch, "check", path, "--task", "ner")
+    assert (code, "pwned" in out) == (0, True)
+    assert not set("\x1b\x07") & set(out + err)
+
+
 def test_labels_are_compared_between_files(tmp_path: Path) -> None:
     train = write(tmp_path, "eng.tsv", "yes\ta\nno\tb\n")
     other = write(tmp_path, "deu.tsv", "Yes\tx\nno\ty\nmaybe\tz\n")

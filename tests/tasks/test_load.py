@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 
 from xrealign.errors import ConfigError, DataError
 from xrealign.language import parse_language
+from xrealign.tasks import readers_json
 from xrealign.tasks.faults import Faults
 from xrealign.tasks.load import load_task, read_tests, take
 from xrealign.tasks.readers_class import read_labelled_tsv, read_pairs, read_slot_rows
-from xrealign.tasks.readers_json import read_jsonl, read_squad
+from xrealign.tasks.readers_json import answers_in, read_jsonl, read_squad
 from xrealign.tasks.readers_retrieval import read_retrieval
 from xrealign.tasks.spec import TaskSpec
 from xrealign.tasks.task import Example
+from xrealign.textio import nfc
 
 ENG, DEU, SWH = (parse_language(tag) for tag in ("eng_Latn", "deu_Latn", "swh_Latn"))
 
@@ -208,6 +210,42 @@ def test_squad(tmp_path: Path) -> None:
     assert example.context[start : start + len(text)] == text == "Köln"
     with pytest.raises(DataError, match="it stands at 6"):
         read_squad(decomposed)
+
+
+def test_an_answer_inside_a_character_is_not_looked_for_elsewhere(tmp_path: Path) -> None:
+    context = "q\u0301 b and e\u0301 b"
+    (example,) = read_squad(write(tmp_path, "a.json", squad(qa("\u0301 b", 1), context=context)))
+    assert example.answers == (("\u0301 b", 1),)
+    with pytest.raises(DataError, match=r"answers\[0\]: .* begins or ends inside a character of the context"):
+        read_squad(write(tmp_path, "b.json", squad(qa("\u0301 b", 10), context=context)))
+    with pytest.raises(DataError, match="inside a character"):  # half of the second letter, whole the first
+        read_squad(write(tmp_path, "c.json", squad(qa("e", 1), context="ee\u0301")))
+
+
+class Looked(str):
+    """Text that counts how often something is looked for in it."""
+
+    times = 0
+
+    def find(self, *what) -> int:
+        self.times += 1
+        return super().find(*what)
+
+
+def test_many_answers_of_a_long_context_take_no_longer_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context, faults, normalised = Looked("u\u0308b " * 20_000), Faults(tmp_path), 0
+
+    def counted(text: str) -> str:
+        nonlocal normalised
+        normalised += len(text)
+        return nfc(text)
+
+    monkeypatch.setattr(readers_json, "nfc", counted)
+    good = answers_in(context, [("b u\u0308", start) for start in range(2, 79_990, 400)], "a", 1, faults)
+    assert (len(good), faults.count) == (200, 0)
+    assert normalised < 5 * len(context)  # not 200 times what stands before an answer
+    answers_in(context, [("z", 1)] * 100, "a", 1, faults)
+    assert (faults.count, context.times) == (100, len(faults.told))
 
 
 @pytest.mark.parametrize(

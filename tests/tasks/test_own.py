@@ -55,7 +55,9 @@ def test_what_is_no_task_is_told(tmp_path: Path, function: str, reason: str) -> 
         load_own(f"{tmp_path / 'mine.py'}:{function}", ENG, None, seed=1)
 
 
-@pytest.mark.parametrize("loader", ["nowhere.py:load", "no_such_package.module:load", "no_such_module:load"])
+@pytest.mark.parametrize(
+    "loader", ["nowhere.py:load", "no_such_package.module:load", "no_such_module:load", "a..b:load", ":load"]
+)
 def test_a_loader_that_is_not_there(loader: str) -> None:
     with pytest.raises(ConfigError, match="no such file or module"):
         loader_file(loader)
@@ -73,6 +75,24 @@ def test_code_that_fails_is_told_with_its_place(tmp_path: Path, code: str, told:
     (tmp_path / "mine.py").write_text(code, "utf-8")
     with pytest.raises(ConfigError, match=told):
         load_own(f"{tmp_path / 'mine.py'}:load", ENG, None, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("a = 1\nraise RuntimeError('no')\n", r"RuntimeError: no \(.*__init__.py:2\)"),
+        ("import no_module_of_this_name\n", r"ModuleNotFoundError: No module .* \(.*__init__.py:1\)"),
+        ("raise ValueError('no')\n", r"ValueError: no \(.*__init__.py:1\)"),
+    ],
+)
+def test_a_package_that_fails_is_told_with_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, told: str
+) -> None:
+    (tmp_path / "a_broken_package").mkdir()
+    (tmp_path / "a_broken_package" / "__init__.py").write_text(code, "utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ConfigError, match=told):
+        loader_file("a_broken_package.module:load")
 
 
 def test_the_configuration_knows_all_built_in_tasks() -> None:

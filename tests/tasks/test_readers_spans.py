@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xrealign.errors import ConfigError, DataError
-from xrealign.tasks.faults import Faults
+from xrealign.tasks import readers_spans
+from xrealign.tasks.faults import MOST_TOLD, Faults
+from xrealign.tasks.label_names import folded_name
 from xrealign.tasks.readers_conll import read_conll
 from xrealign.tasks.readers_spans import RawSentence, bio_tags, find_scheme, to_bio
 
@@ -104,6 +106,18 @@ def test_impossible_tags_are_named(tmp_path: Path, tags: str, line: int, message
     with pytest.raises(DataError, match=message) as caught:
         read_conll(write(tmp_path, columns(tags)))
     assert caught.value.line == line
+
+
+def test_of_many_unknown_tags_those_that_are_told_get_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folded: list[str] = []
+    monkeypatch.setattr(readers_spans, "folded_name", lambda name: folded.append(name) or folded_name(name))
+    good, unknown = [f"B-T{n}" for n in range(300)], [f"b_t{n}" for n in range(300)]
+    faults = Faults(tmp_path, lenient=True)
+    words = RawSentence(("x",) * 600, (*good, *unknown), range(1, 601), "s")
+    assert to_bio([words], faults) == ()
+    assert (faults.count, len(faults.told)) == (300, MOST_TOLD)
+    assert all(f"if it means 'B-T{n}'" in told for n, (_, told) in enumerate(faults.told))
+    assert len(folded) < 400  # not each unknown one with each good one
 
 
 def test_a_forced_scheme_is_kept_to(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,17 @@ from torch import nn
 from xrealign.errors import TrainingError
 from xrealign.model.encoder import load_encoder
 from xrealign.model.words import EncodedTexts
-from xrealign.train.distributed import average, average_gradients, gather_rows, gathered_backward, ranks
+from xrealign.run import _take_part, _told
+from xrealign.store import Stage, build
+from xrealign.train.distributed import average, average_gradients, gather_rows, gathered_backward, in_turn, ranks
 from xrealign.train.front_cache import FrontCache, front_loss, front_pieces, front_stream
+from xrealign.train.keeping import read_facts
 from xrealign.train.loop import run_phase
 from xrealign.train.micro import Pieces, split_batch
 from xrealign.train.objective_settings import ObjectiveSettings
 from xrealign.train.objectives import make_objective
 from xrealign.train.phase import Objective, Phase
+from xrealign.train.processes import orders, tell
 from xrealign.train.streams import PairStream, plan_steps, rank_plan
 
 KINDS = {
@@ -118,7 +123,33 @@ def work(folder: str, what: str, out: Path) -> None:
     save_file({n: t.contiguous() for n, t in tensors.items()}, out / f"{ranks()[0]}.safetensors")
 
 
-def processes(count: int, folder: Path, jobs: list[str], out: Path) -> None:
+def begun_anew(runs: Path, damaged: int) -> None:
+    """A stage of a run that finds the weights damaged that process number ``damaged`` reads, as `_best` reads them."""
+    rank, reads = ranks()[0], []
+
+    def make(_out: Path, work: Path):
+        def read():
+            reads.append(read_facts(work / f"{rank}.safetensors"))
+            return reads[-1]
+
+        turns.append(1)
+        return {"known": in_turn(read)}
+
+    turns: list[int] = []
+    stage = Stage("finetune", "fine-tune", {"damaged": damaged}, {}, make)
+    if rank:
+        for _ in orders():
+            _take_part(stage, runs, rank)
+    else:
+        stage.work(runs).mkdir(parents=True)
+        (stage.work(runs) / f"{damaged}.safetensors").write_bytes(b"damaged")
+        build(replace(stage, make=_told("finetune", stage, tell)), runs)
+        tell(None)
+    runs.mkdir(exist_ok=True)
+    (runs / f"{rank}.json").write_text(json.dumps([len(turns), reads]), "utf-8")
+
+
+def processes(count: int, folder: Path, jobs: list[str], out: Path, limit: float = 300) -> None:
     """Runs this file in ``count`` processes that find each other through a file."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     running = [
@@ -130,7 +161,11 @@ def processes(count: int, folder: Path, jobs: list[str], out: Path) -> None:
         )
         for rank in range(count)
     ]
-    said = [run.communicate(timeout=300)[1] for run in running]
+    try:
+        said = [run.communicate(timeout=limit)[1] for run in running]
+    finally:
+        for run in running:
+            run.kill()  # those that wait for one another for ever
     assert [run.returncode for run in running] == [0] * count, "\n".join(said)
 
 
@@ -196,6 +231,19 @@ def test_the_loop_ends_in_the_same_weights_however_many_processes(both, job):
     assert kept == ["step-00000003", "step-00000006"]
 
 
+def test_damaged_work_of_any_process_is_begun_anew_by_all(tmp_path):
+    """Otherwise they wait for one another: one begins anew while the other is still reading."""
+    # Turns and what was read in them, of each process. Where the first finds the damage, the second does not read.
+    expected = {0: ([2, [None]], [2, [None]]), 1: ([2, [None, None]], [2, [None]])}
+    processes(2, tmp_path, [f"damaged {rank}" for rank in expected], tmp_path / "two", limit=150)
+    for damaged, found in expected.items():
+        runs = tmp_path / "two" / f"damaged {damaged}"
+        assert tuple(json.loads((runs / f"{rank}.json").read_text("utf-8")) for rank in range(2)) == found
+        (manifest,) = (runs / "finetune").glob("*/manifest.json")
+        assert json.loads(manifest.read_text("utf-8"))["facts"] == {"known": None}
+        assert not list((runs / ".work").glob("*/")), "what the second process wrote is gone"
+
+
 def test_alone_nothing_is_exchanged():
     assert ranks() == (0, 1)
     rows = torch.randn(3, 2, requires_grad=True)
@@ -221,6 +269,9 @@ if __name__ == "__main__":
         "gloo", init_method=f"file://{target}.meet", rank=int(number), world_size=int(count)
     )
     for job in todo:
-        work(chosen, job, Path(target) / job)
+        if job.startswith("damaged "):
+            begun_anew(Path(target) / job, int(job.split()[1]))
+        else:
+            work(chosen, job, Path(target) / job)
         torch.distributed.barrier()
     torch.distributed.destroy_process_group()

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForMaskedLM, BertConfig, XLMRobertaConfig
+from transformers import AutoModelForMaskedLM, BertConfig, CamembertConfig, XLMRobertaConfig
 
 import xrealign.train.loop as loop
 import xrealign.train.step_gradients as gradients
 from xrealign.align.aligned import AlignedTexts
+from xrealign.errors import ArtifactError
 from xrealign.model.encoder import load_encoder
-from xrealign.model.positions import positions_of
+from xrealign.model.positions import positions_in, positions_of
 from xrealign.segment import spans_by_blanks
 from xrealign.train.realign import RealignSettings, realign
 from xrealign.train.realign_settings import cut_to_fit
@@ -58,11 +60,26 @@ def test_pairs_that_are_read_as_one_text_are_cut_and_counted(short_sighted, long
 def test_how_much_an_encoder_reads():
     assert positions_of(BertConfig(max_position_embeddings=512)) == 512
     assert positions_of(XLMRobertaConfig(max_position_embeddings=514, pad_token_id=1)) == 512
+    assert positions_of(CamembertConfig(max_position_embeddings=514, pad_token_id=1)) == 512
     settings = dataclasses.replace(SETTINGS, objective="dap", max_length=256)
     assert cut_to_fit(settings, 512) is settings
     assert cut_to_fit(settings, None) is settings
     assert cut_to_fit(dataclasses.replace(settings, objective={"dap": 1.0, "tlm": 1.0}), 512).max_length == 255
     assert cut_to_fit(dataclasses.replace(settings, objective="word"), 40).max_length == 256
+
+
+def test_how_much_a_folder_reads_is_what_its_model_reads(any_tiny_encoder, tmp_path):
+    folder, most = any_tiny_encoder.folder, positions_of(any_tiny_encoder.model.config)
+    assert positions_in(folder) == most == 512
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    for key, wanted in (("max_position_embeddings", positions_of(type(any_tiny_encoder.model.config)())),
+                        ("pad_token_id", most)):  # fmt: skip
+        left = {name: value for name, value in config.items() if name != key}
+        (tmp_path / "config.json").write_text(json.dumps(left), "utf-8")
+        assert positions_in(tmp_path) == wanted, key
+    (tmp_path / "config.json").write_text(json.dumps(config | {"max_position_embeddings": "many"}), "utf-8")
+    with pytest.raises(ArtifactError, match=r"config\.json"):
+        positions_in(tmp_path)
 
 
 @pytest.mark.parametrize("beside", [{}, {"sentence": 1.0}])

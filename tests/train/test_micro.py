@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from xrealign.errors import TrainingError
 from xrealign.model.encoder import load_encoder
 from xrealign.model.layers import hidden_state
 from xrealign.model.words import encode_texts, make_batch, mean_words, pool_sentences, pool_words
+from xrealign.signals import Stopped, handled
 from xrealign.train.loop import run_phase
 from xrealign.train.losses import sentence_contrastive, word_contrastive
 from xrealign.train.micro import Pieces, cached_backward, out_of_memory, split_batch, split_texts, undivided
@@ -261,6 +264,35 @@ def test_resuming_keeps_the_parts(tiny_encoder_folder, stream, tmp_path, monkeyp
     capsys.readouterr()
     again, second = trained(tiny_encoder_folder, stream, tmp_path / "b", most=7)
     assert "parts" not in capsys.readouterr().err
+    assert second == history
+    assert all(torch.equal(again[name], weight) for name, weight in whole.items())
+
+
+def test_stopped_right_after_a_division_the_parts_are_kept(tiny_encoder_folder, stream, tmp_path, monkeypatch, capsys):
+    """Before any row of the history tells of them."""
+    real, ends, now = loop.rate_at, [], []
+
+    def at(phase, step):
+        now[:] = [step]
+        if step in ends:
+            os.kill(os.getpid(), signal.SIGTERM)  # the step is finished and saved
+        return real(phase, step)
+
+    def full():  # from the fourth step on
+        if now[0] >= 3:
+            no_room()
+
+    monkeypatch.setattr(loop, "rate_at", at)
+    whole, history = trained(tiny_encoder_folder, stream, tmp_path / "a", most=7, full=full)
+    assert ["parts" in row for row in history] == [False, True, True]
+    ends.append(4)
+    with pytest.raises(Stopped), handled():
+        trained(tiny_encoder_folder, stream, tmp_path / "b", most=7, full=full)
+    ends.clear()
+    assert "in 4 parts" in capsys.readouterr().err
+    with handled():
+        again, second = trained(tiny_encoder_folder, stream, tmp_path / "b", most=7, full=full)
+    assert "parts" not in capsys.readouterr().err, "nothing is tried that did not fit before"
     assert second == history
     assert all(torch.equal(again[name], weight) for name, weight in whole.items())
 

@@ -22,6 +22,7 @@ from xrealign.model.encoder import Encoder, encoder_digest, load_encoder
 from xrealign.model.finite import check_vectors, finite_sentences
 from xrealign.model.layers import hidden_state, resolve_layer
 from xrealign.model.precision import half_linear
+from xrealign.model.prompt import check_room
 from xrealign.model.words import EncodedTexts, TextBatch, encode_texts, length_batches, make_batch, pool_words
 from xrealign.progress import track
 from xrealign.segment import spans_of_words
@@ -207,6 +208,7 @@ def argmax_links(
 
     Word vectors are means over subwords at ``layer``; blocks above it are not run.
     """
+    check_room(encoder.model, max_length)
     left = encode_texts(encoder.tokenizer, src, max_length, src_spans)
     right = encode_texts(encoder.tokenizer, tgt, max_length, tgt_spans)
     settings = AlignSettings("argmax", layer, max_length=max_length, subwords_per_batch=subwords_per_batch)
@@ -234,6 +236,7 @@ def _opened(encoder: Encoder, settings: AlignSettings, device: str) -> Linker:
         half_linear(encoder.model, device)
     settings = replace(settings, layer=resolve_layer(settings.layer, encoder.layers))
     length = min(settings.max_length, encoder.tokenizer.model_max_length)
+    check_room(encoder.model, length)
     means: list[Tensor] = []
 
     def encode(sentences: Sentences) -> EncodedTexts:

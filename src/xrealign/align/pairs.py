@@ -184,7 +184,7 @@ def _read_tmx(path: Path, digest: hashlib._Hash | None, reading: Reading) -> Ite
         fault = None
         for side, language, text in zip(("source", "target"), (reading.src, reading.tgt), texts, strict=True):
             if text is None and not fault:
-                told = f"unit {unit.identifier} has no segment in {language}; its languages are {unit.languages}"
+                told = f"unit {unit.shown} has no segment in {language}; its languages are {unit.languages}"
                 fault = f"no {side}", told
             elif text and len(text) > LONGEST_SEGMENT and not fault:
                 fault = "overlong line", f"the {side} segment has more than {LONGEST_SEGMENT} characters"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from xrealign.align.score import METRICS, LinkScores
 from xrealign.align.score_parts import PairScores
-from xrealign.errors import ConfigError, did_you_mean
+from xrealign.errors import ConfigError, did_you_mean, visible
+from xrealign.escape import csv_cell, json_text, latex, markdown
 
 PARTS = ("value", "low", "high")
 COUNTS = ("pair", "links", "sure", "possible", "links_sure", "links_possible")
@@ -51,7 +51,7 @@ def show_scores(
             record["per_pair"] = [pair.as_record() for pair in pairs]
         if tags is not None:
             record["by_tag"] = {tag: part.as_record() for tag, part in tags.items()}
-        return json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False)
+        return json_text(record)
     if form == "csv":
         return _csv(scores, pairs, tags)
     table = _TABLES[form]
@@ -96,7 +96,7 @@ def _csv(scores: LinkScores, pairs: Sequence[PairScores] | None, tags: Mapping[s
         rows = [[pair.as_record()[name] for name in head] for pair in pairs]
     elif tags is not None:
         head = ["tag", "measure", *PARTS]
-        rows = [[tag, *cells] for tag, part in {"": scores, **tags}.items() for cells in _cells(part)]
+        rows = [[csv_cell(tag), *cells] for tag, part in {"": scores, **tags}.items() for cells in _cells(part)]
     else:
         head, rows = ["measure", *PARTS], [list(cells) for cells in _cells(scores)]
     out = io.StringIO()
@@ -105,6 +105,7 @@ def _csv(scores: LinkScores, pairs: Sequence[PairScores] | None, tags: Mapping[s
 
 
 def _plain(head: list[str], rows: Rows, note: str) -> str:
+    rows = [[visible(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     widths[0] = max(widths[0], 10)
     lines = []
@@ -115,20 +116,15 @@ def _plain(head: list[str], rows: Rows, note: str) -> str:
 
 
 def _markdown(head: list[str], rows: Rows, note: str) -> str:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *([cell.replace("|", r"\|") for cell in r] for r in rows)]
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *([markdown(cell) for cell in r] for r in rows)]
     drawn = [f"|{'|'.join(line)}|" if line[0] == "---" else f"| {' | '.join(line)} |" for line in lines]
     return "\n".join([*drawn, "", note])
 
 
 def _latex(head: list[str], rows: Rows, note: str) -> str:
-    body = [" & ".join(_escaped(cell) for cell in row) + r" \\" for row in rows]
+    body = [" & ".join(latex(cell) for cell in row) + r" \\" for row in rows]
     top = [f"% {note}", rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"\toprule", " & ".join(head) + r" \\"]
     return "\n".join([*top, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"])
-
-
-def _escaped(text: str) -> str:
-    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    return "".join(special.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)
 
 
 _TABLES: Mapping[str, Callable[[list[str], Rows, str], str]] = {

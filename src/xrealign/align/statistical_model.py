@@ -98,7 +98,9 @@ def read_settings(folder: Path) -> dict[str, Any]:
     """
     try:
         text = (folder / SETTINGS).read_text("utf-8")
-        settings: dict[str, Any] = json.loads(text) if '"seal"' not in text else unseal(text)  # older ones have none
+        settings: dict[str, Any] = json.loads(text)
+        if next(iter(settings)) != "format":  # older ones have no seal, and begin with their format
+            settings = unseal(text)
         stages, found = [(str(kind), int(often)) for kind, often in settings["stages"]], settings["format"]
         complete = settings["sha256"] and settings["model"] and float(settings["null"]) and stages
         settings["lowercase"] = bool(settings["lowercase"])
@@ -106,7 +108,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
         raise ArtifactError(
             f"{folder} has no {SETTINGS}: not a statistical aligner; `xrealign align train` makes one"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, StopIteration) as error:
         raise ArtifactError(f"{folder / SETTINGS} is damaged ({error}); train the aligner again") from None
     if found != FORMAT or not complete:
         raise ArtifactError(f"{folder / SETTINGS}: format {found!r}, expected {FORMAT}; train the aligner again")

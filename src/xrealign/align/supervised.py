@@ -27,6 +27,7 @@ from xrealign.errors import ArtifactError, ConfigError
 from xrealign.model.encoder import Encoder, folder_digest, load_encoder, save_encoder
 from xrealign.model.folder import save_tensors
 from xrealign.model.layers import hidden_state, resolve_layer
+from xrealign.model.prompt import check_room
 from xrealign.model.words import EncodedTexts, length_batches
 from xrealign.progress import track
 from xrealign.writing import write_atomic
@@ -229,4 +230,5 @@ def with_length(aligner: SupervisedAligner, max_length: int) -> SupervisedAligne
     most = int(aligner.encoder.tokenizer.model_max_length)
     if max_length > most:
         raise ConfigError(f"max_length = {max_length} is impossible; this encoder reads {most} subwords at most")
+    check_room(aligner.encoder.model, max_length)
     return replace(aligner, max_length=max_length)

@@ -53,7 +53,14 @@ class MultiText:
 
 @functools.cache
 def _manifest() -> dict[str, dict[str, str | int]]:
-    entries: dict[str, dict[str, str | int]] = json.loads((DATA / "embedded.json").read_text("utf-8"))
+    path = DATA / "embedded.json"
+    try:
+        entries: dict[str, dict[str, str | int]] = json.loads(path.read_text("utf-8"))
+        whole = all({"file", "sha256"} <= entry.keys() for entry in entries.values())
+    except (OSError, ValueError, AttributeError):
+        whole = False
+    if not whole:
+        raise ArtifactError(f"{path} is damaged; install xrealign again")
     return entries
 
 
@@ -63,7 +70,9 @@ def _load(table: str) -> MultiText:
     Raises:
         ArtifactError: the file is missing or not the one the package was built with.
     """
-    entry = _manifest()[table]
+    entry = _manifest().get(table)
+    if entry is None:
+        raise ArtifactError(f"{DATA / 'embedded.json'} is damaged: it has no {table}; install xrealign again")
     path = DATA / str(entry["file"])
     try:
         packed = path.read_bytes()

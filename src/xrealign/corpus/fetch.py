@@ -193,6 +193,7 @@ def _members(archive: Path, wanted: Mapping[str, str]) -> Iterator[tuple[str, by
     try:
         with open_bytes(archive) as packed, _tar(packed) as tar:
             for member in tar:
+                tar.members = []  # type: ignore[attr-defined]  # it keeps every one: an archive may have millions
                 if not member.isfile() or member.name not in wanted:
                     continue
                 if member.name in seen:
@@ -206,7 +207,7 @@ def _members(archive: Path, wanted: Mapping[str, str]) -> Iterator[tuple[str, by
                 yield wanted[member.name], content.read()
     except _TooLarge:
         raise DataError(f"unpacks to more than {LARGEST_ARCHIVE} bytes; it is no data pack", archive) from None
-    except (tarfile.TarError, *UNREADABLE, OverflowError, ValueError) as error:
+    except (tarfile.TarError, *UNREADABLE, OverflowError, ValueError, RecursionError) as error:
         raise DataError(f"cannot be read as a tar archive: {reason(error)}", archive) from None
 
 
@@ -272,6 +273,9 @@ def verified_files(identifier: str, into: Path, names: Collection[str] | None = 
             raise ArtifactError(f"{path} is missing; get it again with: xrealign data get {identifier}")
         digest = file_sha256(path)
         if digest != pin["sha256"]:
-            raise ArtifactError(f"{path}: SHA-256 is {digest}, pinned {pin['sha256']}; it was changed since")
+            raise ArtifactError(
+                f"{path}: SHA-256 is {digest}, pinned {pin['sha256']}; it was changed since; "
+                f"get it again with: xrealign data get {identifier}"
+            )
         files[name] = path
     return files

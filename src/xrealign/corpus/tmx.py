@@ -13,7 +13,7 @@ from typing import IO
 from xml.parsers import expat
 
 from xrealign.errors import DataError, LanguageError
-from xrealign.language import Language, parse_language
+from xrealign.language import LONGEST, Language, find_language
 from xrealign.textio import UNREADABLE, capped, check_regular, nfc, open_bytes, reason
 from xrealign.types import Bitext, SentencePair
 
@@ -21,6 +21,7 @@ LONGEST_SEGMENT = 100_000
 LONGEST_MARKUP = 1 << 20
 """Bytes of a tag, comment or anything else that is read as a whole, at most; parsers keep all of it."""
 MOST_SEGMENTS, DEEPEST = 10_000, 1000
+LONGEST_SHOWN = 60
 CHUNK = 1 << 16
 # Elements inside a segment whose content is another program's code, not text. (`hi` holds text.)
 CODE = frozenset({"bpt", "ept", "it", "ph", "ut"})
@@ -35,7 +36,8 @@ class Unit:
         line: where it begins in the file, from 1.
         identifier: its ``tuid``, or its number.
         segments: (language code as written, text), in order. White space around and line breaks inside a text have
-            become single blanks, mark-up has gone. Of a text beyond `LONGEST_SEGMENT` there is one character more.
+            become single blanks, mark-up has gone. Of a text beyond `LONGEST_SEGMENT`, or a code longer than any, there
+            is one character more.
     """
 
     number: int
@@ -48,6 +50,11 @@ class Unit:
         return next((text for code, text in self.segments if language_of(code) == language), None)
 
     @property
+    def shown(self) -> str:
+        """Its identifier, for messages."""
+        return self.identifier if len(self.identifier) <= LONGEST_SHOWN else f"{self.identifier[:LONGEST_SHOWN]}…"
+
+    @property
     def languages(self) -> str:
         """The codes in it, the first twenty, for messages."""
         codes = [code[:20] or "?" for code, _ in self.segments]
@@ -58,7 +65,7 @@ class Unit:
 def language_of(code: str) -> Language | None:
     """The language of a code, or None where nobody knows it."""
     try:
-        return parse_language(code)
+        return find_language(code)
     except LanguageError:
         return None
 
@@ -141,10 +148,11 @@ def _parser(path: Path) -> tuple[expat.XMLParserType, _Reader]:
             reader.identifier = attributes.get("tuid") or str(reader.count)
             reader.segments = []
         elif name == "tuv":
+            code = attributes.get("xml:lang") or attributes.get("lang") or ""
+            reader.code = code[: LONGEST + 1]  # more is no language, and would be kept
+        elif name == "seg":
             if len(reader.segments) >= MOST_SEGMENTS:
                 fail(f"a unit of more than {MOST_SEGMENTS} segments")
-            reader.code = attributes.get("xml:lang") or attributes.get("lang") or ""
-        elif name == "seg":
             reader.text, reader.length, reader.hidden = [], 0, 0
         elif name in CODE:
             reader.hidden += 1
@@ -203,7 +211,7 @@ def read_tmx(path: str | Path, src: Language, tgt: Language) -> Bitext:
     seen: set[str] = set()
     for unit in read_units(path):
         if unit.identifier in seen:
-            told = f"unit {unit.number}: tuid {unit.identifier!r} was there before; ids are unique"
+            told = f"unit {unit.number}: tuid {unit.shown!r} was there before; ids are unique"
             raise DataError(told, path, unit.line)
         seen.add(unit.identifier)
         pairs.append(SentencePair(unit.identifier, *(_text(unit, language, path) for language in (src, tgt))))
@@ -215,9 +223,10 @@ def read_tmx(path: str | Path, src: Language, tgt: Language) -> Bitext:
 def _text(unit: Unit, language: Language, path: Path) -> str:
     text = unit.text_in(language)
     if not text:
-        what = "the segment in {} is empty" if text == "" else "no segment in {}; its languages are " + unit.languages
-        raise DataError(f"unit {unit.identifier}: {what.format(language.tag)}", path, unit.line)
+        missing = f"no segment in {language}; its languages are {unit.languages}"
+        what = missing if text is None else f"the segment in {language} is empty"
+        raise DataError(f"unit {unit.shown}: {what}", path, unit.line)
     if len(text) > LONGEST_SEGMENT:
-        told = f"unit {unit.identifier}: a segment of more than {LONGEST_SEGMENT} characters; cut it into sentences"
+        told = f"unit {unit.shown}: a segment of more than {LONGEST_SEGMENT} characters; cut it into sentences"
         raise DataError(told, path, unit.line)
     return text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from dataclasses import dataclass
@@ -17,9 +16,11 @@ from xrealign.model.folder import INDEX, SHARDS, write_shards
 from xrealign.model.harmless import TOKENIZER
 from xrealign.model.layers import find_blocks
 from xrealign.model.prompt import NAME, load_prompt, save_prompt
+from xrealign.model.recorded import RECORD
 from xrealign.model.resolve import WANTED, resolve_encoder
 from xrealign.model.starter import CONVERTER_VERSION, FILE_SHA256
 from xrealign.refusals import telling
+from xrealign.store import MANIFEST, digest_of
 from xrealign.writing import write_atomic
 
 ATTENTIONS = ("sdpa", "eager", "flash_attention_2")
@@ -51,9 +52,14 @@ class Encoder:
         return device
 
 
-def load_encoder(name: str, revision: str | None = None, attention: str = "sdpa") -> Encoder:
+def load_encoder(
+    name: str, revision: str | None = None, attention: str = "sdpa", pad_with_eos: bool = False
+) -> Encoder:
     """Loads an encoder in float32, from safetensors only, running no code that comes with it; with its prompt, if it
     has one (`xrealign.model.prompt`).
+
+    Args:
+        pad_with_eos: where the tokenizer has no pad subword, as a decoder's, the end-of-text one pads, masked.
 
     Raises:
         ArtifactError: the folder is not a Hugging Face encoder with safetensors weights and a fast tokenizer, or a
@@ -97,7 +103,27 @@ def load_encoder(name: str, revision: str | None = None, attention: str = "sdpa"
         model.pooler = None  # not in the checkpoint: a random one would be saved as if it meant something
     elif missing:
         raise ArtifactError(f"{folder} lacks weights of its own architecture: {', '.join(missing[:3])} …")
-    rows = model.get_input_embeddings().weight.shape[0]
+    if pad_with_eos and tokenizer.pad_token_id is None:
+        if tokenizer.eos_token is None:
+            raise ArtifactError(f"{folder}: its tokenizer has neither a pad nor an end-of-text subword to pad with")
+        tokenizer.pad_token = tokenizer.eos_token
+    check_subwords(model, tokenizer, folder)
+    check_finite(model.named_parameters(), folder)
+    load_prompt(model, folder)
+    model.eval()
+    return Encoder(model, tokenizer, folder)
+
+
+def check_subwords(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Passes when a model has an embedding for each of its tokenizer's subwords, one of which pads.
+
+    Raises:
+        ArtifactError: it has not, or reads something else than subwords.
+    """
+    try:
+        rows = model.get_input_embeddings().weight.shape[0]
+    except (NotImplementedError, AttributeError):  # of models of pictures or sound, or of several of these
+        raise ArtifactError(f"{folder}: a {type(model).__name__} reads no subwords; expected a text encoder") from None
     if tokenizer.pad_token_id is None or len(tokenizer) > rows:
         fault = (
             f"has {len(tokenizer)} subwords for {rows} embeddings"
@@ -105,10 +131,6 @@ def load_encoder(name: str, revision: str | None = None, attention: str = "sdpa"
             else "has no pad token"
         )
         raise ArtifactError(f"{folder}: its tokenizer {fault}; expected the tokenizer the encoder was trained with")
-    check_finite(model.named_parameters(), folder)
-    load_prompt(model, folder)
-    model.eval()
-    return Encoder(model, tokenizer, folder)
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -168,22 +190,16 @@ def encoder_digest(name: str, revision: str | None = None) -> str:
     return folder_digest(resolve_encoder(name, revision))
 
 
+_ABOUT_IT = ("xrealign.json", MANIFEST, RECORD)  # what was written of the folder, times too
+
+
 def folder_digest(folder: Path) -> str:
     """sha256 over names and contents of config, weights and tokenizer files, in order of name."""
     total = hashlib.sha256()
     for path in sorted(p for pattern in WANTED for p in folder.glob(pattern)):
-        if path.name == "xrealign.json":
-            continue
-        known = path.stat()
-        total.update(f"{path.name}\0{_digest(path.absolute(), known.st_size, known.st_mtime_ns)}\n".encode())
+        if path.name not in _ABOUT_IT:
+            total.update(f"{path.name}\0{digest_of(path)}\n".encode())
     return total.hexdigest()
-
-
-@functools.lru_cache(maxsize=256)
-def _digest(path: Path, size: int, changed: int) -> str:
-    """sha256 of a file, read once for every size and time of change: a sweep asks for the same encoder in each cell."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def embeddings_name(model: Any) -> str:

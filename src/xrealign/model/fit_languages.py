@@ -12,6 +12,7 @@ from xrealign.errors import ConfigError, DataError, did_you_mean
 from xrealign.language import Language
 from xrealign.model.encoder import Encoder
 from xrealign.model.layers import hidden_state, resolve_layer
+from xrealign.model.prompt import check_room
 from xrealign.model.transform_fits import Array, fit_transform
 from xrealign.model.transforms import Transforms
 from xrealign.model.vectors import sentence_vectors
@@ -135,6 +136,7 @@ def word_vectors(
     Returns:
         means over the words' subwords at ``layer``, (N, D) float32, zeros where not found; and (N,) bool.
     """
+    check_room(encoder.model, max_length)
     encoded = encode_texts(encoder.tokenizer, texts, max_length, word_spans(texts, language, encoder.tokenizer))
     vectors = np.zeros((len(word), encoder.width), dtype=np.float32)
     found = np.zeros(len(word), dtype=bool)

@@ -12,9 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xrealign.errors import ArtifactError, ConfigError
+from xrealign.errors import ConfigError
 from xrealign.model.encoder import Encoder, load_encoder, load_tokenizer
+from xrealign.model.finite import check_vectors, finite_sentences
 from xrealign.model.layers import find_blocks, hidden_states
+from xrealign.model.prompt import check_room
 from xrealign.model.resolve import resolve_encoder
 from xrealign.model.words import (
     TextBatch,
@@ -36,23 +38,10 @@ def load_model(name: str, revision: str | None = None) -> Encoder:
     """`load_encoder`, also of decoders whose tokenizer has no pad subword: the end-of-text one then pads, masked.
 
     Raises:
-        ArtifactError: the folder is not a Hugging Face model with safetensors weights and a fast tokenizer.
+        ArtifactError: the folder is not a Hugging Face model with safetensors weights and a fast tokenizer, or a
+            weight is not a number.
     """
-    folder = resolve_encoder(name, revision)
-    try:
-        return load_encoder(str(folder))
-    except ArtifactError as error:
-        if "has no pad token" not in str(error):
-            raise
-    from transformers import AutoModel
-
-    tokenizer = load_tokenizer(folder)
-    if tokenizer.eos_token is None:
-        raise ArtifactError(f"{folder}: its tokenizer has neither a pad nor an end-of-text subword to pad with")
-    tokenizer.pad_token = tokenizer.eos_token
-    model = AutoModel.from_pretrained(folder, use_safetensors=True, trust_remote_code=False, dtype=torch.float32)
-    model.eval()
-    return Encoder(model, tokenizer, folder)
+    return load_encoder(name, revision, pad_with_eos=True)
 
 
 def is_decoder(encoder: Encoder) -> bool:
@@ -80,10 +69,12 @@ def sentence_layers(
         what: names the work on the progress bar; without it there is none.
 
     Raises:
-        ConfigError: ``pooling`` is none of the three.
+        ArtifactError: a vector is not finite.
+        ConfigError: ``pooling`` is none of the three, or ``max_length`` more than the encoder reads.
     """
     if pooling not in SENTENCE_POOLINGS:
         raise ConfigError(f"sentence pooling {pooling!r} is unknown; expected one of {', '.join(SENTENCE_POOLINGS)}")
+    check_room(encoder.model, max_length)
     encoded = encode_texts(encoder.tokenizer, texts, max_length)
     found = {layer: np.zeros((len(texts), encoder.width), dtype=np.float32) for layer in layers}
     batches = length_batches(encoded.lengths, subwords_per_batch or batch_subwords(encoder.device))
@@ -93,7 +84,18 @@ def sentence_layers(
             mask = batch.inputs["attention_mask"]
             for layer, state in hidden_states(encoder.model, layers, batch.inputs).items():
                 found[layer][rows] = pool_sentences(state, _weights(mask, pooling)).float().cpu().numpy()
+    _check_finite(found, texts, what or "sentence vectors")
     return found
+
+
+def _check_finite(found: dict[int, Array], texts: Sequence[str], what: str) -> None:
+    """Nothing, if the rows of all layers are numbers; ``texts`` are those they were made of.
+
+    Raises:
+        ArtifactError: some are not.
+    """
+    for vectors in found.values():
+        check_vectors([bool(np.isfinite(vector).all()) for vector in vectors], texts, what)
 
 
 def _weights(mask: Tensor, pooling: str) -> Tensor:
@@ -123,7 +125,12 @@ def word_layers(
         spans: words of each sentence as character spans, (W, 2) each.
         wanted: sentence and word of each. *Shape:* (P, 2)
         pooling: over a word's subwords, see `pool_words`.
+
+    Raises:
+        ArtifactError: a vector is not finite.
+        ConfigError: ``max_length`` is more than the encoder reads.
     """
+    check_room(encoder.model, max_length)
     encoded = encode_texts(encoder.tokenizer, texts, max_length, spans)
     found = {layer: np.zeros((len(wanted), encoder.width), dtype=np.float32) for layer in layers}
     there = np.zeros(len(wanted), dtype=bool)
@@ -140,6 +147,7 @@ def word_layers(
             moved = batch.to(encoder.device)
             for layer, state in hidden_states(encoder.model, layers, moved.inputs).items():
                 found[layer][place] = pool_words(state, moved, pooling).float().cpu().numpy()[at]
+    _check_finite(found, [texts[sentence] for sentence in wanted[:, 0].tolist()], what or "word vectors")
     return found, there
 
 
@@ -175,8 +183,11 @@ def neuron_layers(
     gate's); one fires where its activation is above 0. Layer 0 has none and is left out.
 
     Raises:
-        ConfigError: a block has no activation function that can be found.
+        ArtifactError: what a neuron says is not finite.
+        ConfigError: a block has no activation function that can be found, or ``max_length`` is more than the encoder
+            reads.
     """
+    check_room(encoder.model, max_length)
     chosen = [layer for layer in layers if layer > 0]
     encoded = encode_texts(encoder.tokenizer, texts, max_length)
     fired: dict[int, Tensor] = {}
@@ -190,6 +201,7 @@ def neuron_layers(
 
     handles = [_activation(blocks[layer - 1]).register_forward_hook(keep(layer)) for layer in chosen]
     found: dict[int, Array] = {}
+    finite = np.ones(len(texts), dtype=bool)
     batches = length_batches(encoded.lengths, subwords_per_batch or batch_subwords(encoder.device))
     try:
         with torch.inference_mode():
@@ -199,11 +211,14 @@ def neuron_layers(
                 hidden_states(encoder.model, [len(blocks)], batch.inputs)
                 mask = batch.inputs["attention_mask"]
                 for layer, output in fired.items():
-                    shares = pool_sentences((output > 0).reshape(*mask.shape, -1).float(), mask).cpu().numpy()
+                    output = output.reshape(*mask.shape, -1)
+                    finite[rows] &= finite_sentences(output, mask).cpu().numpy()
+                    shares = pool_sentences((output > 0).float(), mask).cpu().numpy()
                     found.setdefault(layer, np.zeros((len(texts), shares.shape[1]), dtype=np.float32))[rows] = shares
     finally:
         for handle in handles:
             handle.remove()
+    check_vectors(finite.tolist(), texts, what or "neurons")
     return {layer: found[layer] for layer in chosen}
 
 

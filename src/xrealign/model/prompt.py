@@ -68,17 +68,20 @@ def of_the_text(model: nn.Module, states: Tensor) -> Tensor:
 
 
 def check_room(model: nn.Module, width: int) -> None:
-    """Looks whether prompt and text fit into the encoder's positions.
+    """Looks whether texts of ``width`` subwords fit into the encoder's positions, after its prompt if it has one.
 
     Raises:
         ConfigError: they do not.
     """
     length, most = prompt_length(model), positions_of(model.config)
-    if length and most is not None and length + width > most:
-        raise ConfigError(
-            f"a prompt of {length} vectors before texts of {width} subwords is more than the {most} positions of "
-            f"{type(model).__name__}: max_length may be {max(0, most - length)} at most"
-        )
+    if most is None or length + width <= most:
+        return
+    if not length:
+        raise ConfigError(f"max_length = {width}: the encoder has {most} positions")
+    raise ConfigError(
+        f"a prompt of {length} vectors before texts of {width} subwords is more than the {most} positions of "
+        f"{type(model).__name__}: max_length may be {max(0, most - length)} at most"
+    )
 
 
 def save_prompt(model: nn.Module, folder: Path) -> None:
@@ -107,6 +110,9 @@ def load_prompt(model: Any, folder: Path) -> None:
         vectors = load_file(file)["vectors"]
     except (SafetensorError, KeyError, OSError) as error:
         raise ArtifactError(f"{file} is no prompt saved by xrealign ({error}); fine-tune again") from None
+    if not vectors.is_floating_point():
+        raise ArtifactError(f"{file} is no prompt saved by xrealign (it is of {vectors.dtype}); fine-tune again")
+    vectors = vectors.float()  # which it is saved in; of half a byte each, nothing can be asked
     width = model.get_input_embeddings().weight.shape[1]
     if vectors.dim() != 2 or vectors.shape[1] != width or not bool(torch.isfinite(vectors).all()):
         raise ArtifactError(f"{file}: vectors of shape {tuple(vectors.shape)}; expected finite ones, (any, {width})")

@@ -5,6 +5,7 @@ What is not to be had is told before anything heavy is imported.
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from xrealign.errors import ArtifactError
@@ -42,6 +43,7 @@ def check_encoder(name: str, revision: str | None = None) -> None:
         resolve_encoder(name, revision)
 
 
+@functools.cache  # one commit in a process, whatever happens to the name meanwhile
 def _fetched(name: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError

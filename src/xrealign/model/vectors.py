@@ -10,6 +10,7 @@ import torch
 from xrealign.model.encoder import Encoder
 from xrealign.model.finite import check_vectors
 from xrealign.model.layers import hidden_state
+from xrealign.model.prompt import check_room
 from xrealign.model.words import batch_subwords, encode_texts, length_batches, make_batch, pool_sentences
 from xrealign.progress import track
 
@@ -28,7 +29,9 @@ def sentence_vectors(
 
     Raises:
         ArtifactError: a vector is not finite.
+        ConfigError: ``max_length`` is more than the encoder reads.
     """
+    check_room(encoder.model, max_length)
     encoded = encode_texts(encoder.tokenizer, texts, max_length)
     vectors = np.zeros((len(texts), encoder.width), dtype=np.float32)
     batches = length_batches(encoded.lengths, subwords_per_batch or batch_subwords(encoder.device))

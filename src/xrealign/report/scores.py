@@ -7,10 +7,11 @@ import io
 import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from xrealign.errors import DataError, did_you_mean
@@ -39,8 +40,8 @@ SCHEMA = pa.schema(
 )
 COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
 _OPTIONAL = frozenset({"layer", "labels"})
-LARGEST = 1 << 28
-"""Bytes of a table of scores at most, unpacked; a million rows."""
+LARGEST, BATCH = 1 << 28, 1 << 16
+"""Bytes of a table of scores at most, unpacked: a million rows; and rows that are looked at together."""
 # Files from before there was such a column are read as if it were empty.
 _LATER = frozenset({"model"})
 _NUMBERS: dict[str, Callable[[str], float]] = {
@@ -128,13 +129,18 @@ def _parquet(scores: list[Score]) -> bytes:
 
 
 def _csv(scores: list[Score]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    lines = [_line(COLUMNS)]
     for score in scores:
         values = [getattr(score, name) for name in COLUMNS]
-        writer.writerow("" if v is None else repr(v) if isinstance(v, float) else guarded(v) for v in values)
-    return buffer.getvalue()
+        lines.append(_line("" if v is None else repr(v) if isinstance(v, float) else guarded(v) for v in values))
+    return "".join(lines)
+
+
+def _line(values: Iterable[object]) -> str:
+    """A row; the writer quotes a carriage return only where it ends the rows, and unquoted it begins one."""
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\r\n").writerow(values)
+    return buffer.getvalue()[:-2] + "\n"
 
 
 def _check_columns(found: Sequence[str], path: Path) -> None:
@@ -149,27 +155,49 @@ def _check_columns(found: Sequence[str], path: Path) -> None:
         raise DataError(f"a column stands twice: {', '.join(found)}", path)
 
 
-def _whole_table(file: Any, path: Path) -> Any:
-    """All rows of a file that does not unpack to more than `LARGEST`."""
+def _whole_table(file: IO[bytes], path: Path) -> Any:
+    """All rows of a file that does not unpack to more than `LARGEST`; texts stay in their dictionaries till then."""
+    too_large = DataError(f"it unpacks to more than {LARGEST} bytes, which no table of scores does", path)
+    first = pq.ParquetFile(file)
+    meta, schema = first.metadata, first.schema_arrow
+    _check_columns(schema.names, path)
+    if sum(meta.row_group(number).total_byte_size for number in range(meta.num_row_groups)) > LARGEST:
+        raise too_large
+    for field in schema:  # neither these nor what is in them would stay in dictionaries
+        if pa.types.is_nested(field.type) or pa.types.is_fixed_size_binary(field.type):
+            raise DataError(f"column {field.name} is of {field.type}; {_expected()}", path)
+    texts = [field.name for field in schema if not pa.types.is_primitive(field.type)]
+    parquet = pq.ParquetFile(file, metadata=meta, read_dictionary=texts)
     batches, size = [], 0
-    for batch in file.iter_batches(1024):
-        size += batch.nbytes
+    for batch in parquet.iter_batches(BATCH):
+        size += sum(_unpacked(column) for column in batch.columns)
         if size > LARGEST:
-            raise DataError(f"it unpacks to more than {LARGEST} bytes, which no table of scores does", path)
+            raise too_large
         batches.append(batch)
-    return pa.Table.from_batches(batches, file.schema_arrow)
+    return pa.Table.from_batches(batches, parquet.schema_arrow)
+
+
+def _expected() -> str:
+    return "expected " + ", ".join(f"{field.name} {field.type}" for field in SCHEMA)
+
+
+def _unpacked(column: Any) -> int:
+    """Bytes of a column when a text that several rows share is there for each of them."""
+    if not isinstance(column, pa.DictionaryArray):
+        return int(column.nbytes)
+    rows = pc.sum(pc.binary_length(column.dictionary).take(column.indices)).as_py() or 0
+    return int(column.nbytes + rows)
 
 
 def _read_parquet(path: Path) -> list[Score]:
     try:
         check_regular(path)
         with path.open("rb") as file:
-            table = _whole_table(pq.ParquetFile(file), path)
+            table = _whole_table(file, path)
     except OSError as error:
         raise DataError(f"cannot be read as Parquet: {reason(error).splitlines()[0]}", path) from None
     except (pa.ArrowException, ValueError) as error:
         raise DataError(f"cannot be read as Parquet: {str(error).splitlines()[0]}", path) from None
-    _check_columns(table.column_names, path)
     for name in COLUMNS:
         if name not in _OPTIONAL and name in table.column_names and table.column(name).null_count:
             row = table.column(name).is_null().to_pylist().index(True) + 1
@@ -179,8 +207,7 @@ def _read_parquet(path: Path) -> list[Score]:
     try:
         columns = table.select(COLUMNS).cast(SCHEMA).to_pydict()
     except (pa.ArrowException, ValueError) as error:
-        kinds = ", ".join(f"{field.name} {field.type}" for field in SCHEMA)
-        raise DataError(f"{str(error).splitlines()[0]}; expected {kinds}", path) from None
+        raise DataError(f"{str(error).splitlines()[0]}; {_expected()}", path) from None
     return [Score(**dict(zip(COLUMNS, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from xrealign.errors import DataError, LanguageError, did_you_mean
 from xrealign.language import Language, all_languages, parse_language, parse_languages
 from xrealign.select.features import features, lineages
-from xrealign.textio import decimal_number, is_there, read_lines
+from xrealign.textio import decimal_number, is_file, read_lines
 
 # Candidates of Nguyen et al. 2025 (arXiv 2511.06497): 38 with OPUS-100 text, 27 with NLLB text.
 PUBLISHED_65 = (
@@ -88,7 +88,7 @@ def language_list(text: str) -> list[Language]:
     text = text.strip()
     if text in NAMED_SETS:
         return NAMED_SETS[text]()
-    if (len(text) < 5000 and ("/" in text or text.endswith((".txt", ".tsv", ".csv")))) or is_there(text):
+    if (len(text) < 5000 and ("/" in text or text.endswith((".txt", ".tsv", ".csv")))) or is_file(text):
         return read_list(text)
     items = [item.strip() for item in text.split(",")] if "," in text else text.split()
     items = [item for item in items if item]

@@ -12,9 +12,6 @@ Snapshots (``data/typology_*.npz``; sources and licences in ``data/typology_LICE
 
 from __future__ import annotations
 
-import struct
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xrealign.arrays import read_npz
 from xrealign.errors import ArtifactError, ConfigError
 from xrealign.language import Language, codes_of, parse_language
 
@@ -67,18 +65,8 @@ class FeatureTable:
 def _snapshot(name: str) -> dict[str, Any]:
     path = DATA / f"typology_{name}.npz"
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        KeyError,
-        RuntimeError,
-        struct.error,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+        return read_npz(path)
+    except (OSError, ValueError) as error:
         raise ArtifactError(f"{path} is damaged ({error}); install xrealign again") from None
 
 

@@ -70,7 +70,6 @@ def _check_distances(names: Sequence[str], matrix: Matrix, path: Path, lines: Se
         raise DataError(told, path, lines[i] if lines else None)
 
 
-# What numpy raises of files that are no arrays: truncated, packed strangely, with headers that are no Python literals.
 def _read_npz(path: Path) -> tuple[list[str], Matrix]:
     try:
         check_regular(path)

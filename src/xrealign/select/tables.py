@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from typing import Any
 
-from xrealign.errors import ConfigError, did_you_mean
+from xrealign import escape
+from xrealign.errors import ConfigError, did_you_mean, visible
 from xrealign.language import Language
 from xrealign.select.criteria import family_of
 from xrealign.select.explain import Reason, proof
@@ -88,7 +88,7 @@ def _known(selection: Selection, language: Language) -> str:
 
 def markdown(rows: Rows) -> str:
     """A GitHub table; the first row is the head."""
-    escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    escaped = [[escape.markdown(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in escaped) for i in range(len(rows[0]))]
     lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in escaped]
     lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
@@ -98,17 +98,15 @@ def markdown(rows: Rows) -> str:
 def comma_separated(rows: Rows) -> str:
     """RFC 4180 text with ``\\n`` line ends."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows([escape.csv_cell(cell) for cell in row] for row in rows)
     return text.getvalue().rstrip("\n")
 
 
 def latex(rows: Rows) -> str:
     """A booktabs tabular."""
-    special = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}"}
-    special |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
 
     def line(row: list[str]) -> str:
-        return " & ".join("".join(special.get(c, c) for c in cell) for cell in row) + r" \\"
+        return " & ".join(escape.latex(cell) for cell in row) + r" \\"
 
     body = [line(row) for row in rows[1:]]
     columns = "l" * len(rows[0])
@@ -118,6 +116,7 @@ def latex(rows: Rows) -> str:
 
 def plain(rows: Rows) -> str:
     """Aligned columns for a terminal."""
+    rows = [[visible(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
 
@@ -136,14 +135,15 @@ def render(selection: Selection, form: str = "table", reasons: Sequence[Reason] 
     """A selection in one of :data:`FORMATS`."""
     check_format(form)
     if form == "json":
-        return json.dumps(as_record(selection, reasons), ensure_ascii=False, indent=2, allow_nan=False)
+        return escape.json_text(as_record(selection, reasons))
     text = WRITERS[form](_members(selection))
     if form in ("csv", "latex"):
         return text
     measures = ", ".join(f"{name} {value:.3f}".rstrip("0").rstrip(".") for name, value in selection.diversity.items())
     head = f"{selection.criterion} on {selection.distance}: {selection.value:.4f}, {proof(selection)}"
-    lines = [text, "", f"{head} ({selection.method}, {selection.seconds:.2f} s).", f"Diversity: {measures}."]
-    return "\n".join([*lines, *(f"Note: {note}." for note in selection.notes)])
+    lines = [f"{head} ({selection.method}, {selection.seconds:.2f} s).", f"Diversity: {measures}."]
+    lines += [f"Note: {note}." for note in selection.notes]
+    return "\n".join([text, "", *map(escape.markdown if form == "markdown" else visible, lines)])
 
 
 def compare_rows(selections: dict[str, Selection], costs: dict[Language, float] | None = None) -> Rows:
@@ -176,5 +176,5 @@ def render_comparison(
         record: dict[str, Any] = {"criteria": {n: as_record(s) for n, s in selections.items()}, "overlap": overlap}
         if costs is not None:
             record["cost"] = {n: sum(costs.get(x, 0.0) for x in s.subset) for n, s in selections.items()}
-        return json.dumps(record, ensure_ascii=False, indent=2, allow_nan=False)
+        return escape.json_text(record)
     return WRITERS[form](compare_rows(selections, costs))

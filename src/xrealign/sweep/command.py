@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from xrealign.sweep.stages import Graph
 
 STATE_FILE = "sweep.json"
+TABLES = ("scores.parquet", "scores.csv", "cells.csv", "summary.csv", "summary.md")
 SweepPath = Annotated[Path, typer.Argument(help="A TOML file: a run's tables and [sweep].", metavar="FILE")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key in every cell.")
@@ -149,20 +149,28 @@ def _state(grid: Sweep, graph: Graph) -> dict[str, object]:
     """What a sweep's tables are made from."""
     cells = {cell.name: {"labels": dict(cell.labels), "stages": graph.of(cell.name)} for cell in grid.cells}
     seen = {cell.name: cell.config.encoder.seen for cell in grid.cells}
-    return {"format": 1, "name": grid.name, "axes": list(grid.axes), "cells": cells, "seen": seen}
+    return {"format": 2, "name": grid.name, "axes": list(grid.axes), "cells": cells, "seen": seen}
 
 
 def _known(grid: Sweep) -> object:
+    """What the tables that are there were made from; None where one of them is gone or has changed."""
+    from xrealign.store import damaged, unseal
+
     try:
-        return json.loads((grid.folder / STATE_FILE).read_text("utf-8"))
-    except (OSError, ValueError):
+        known = unseal((grid.folder / STATE_FILE).read_text("utf-8"))
+        path = damaged(grid.folder, known.pop("files"))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
+    if path is not None:
+        say(f"{path} is damaged or was changed; the tables are written again")
+    return known if path is None else None
 
 
 def _lay_out(grid: Sweep, graph: Graph, failures: Mapping[str, Failure]) -> None:
     """Writes the tables; the state last, and only when every cell is finished."""
     from xrealign.report.scores import write_scores
     from xrealign.report.tables import to_csv
+    from xrealign.store import listed, seal
     from xrealign.sweep.results import cell_scores, subset_of, variants
     from xrealign.sweep.tables import cell_table, figures_table, markdown_summary
     from xrealign.writing import write_atomic
@@ -182,7 +190,8 @@ def _lay_out(grid: Sweep, graph: Graph, failures: Mapping[str, Failure]) -> None
     write_atomic(folder / "summary.csv", to_csv(figures_table(grid, table)))
     write_atomic(folder / "summary.md", markdown_summary(grid, table, in_order))
     if not failures:
-        write_atomic(folder / STATE_FILE, json.dumps(_state(grid, graph), ensure_ascii=False, indent=1) + "\n")
+        files = {name: facts for name, facts in listed(folder).items() if name in TABLES}
+        write_atomic(folder / STATE_FILE, seal(_state(grid, graph) | {"files": files}))
 
 
 def _show(grid: Sweep, failures: Mapping[str, Failure]) -> None:

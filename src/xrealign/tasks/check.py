@@ -293,7 +293,7 @@ def _table(checked: Checked, total: FileCounts) -> str:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("read as")
     for counts in [*checked.files, total]:
-        read_as = ", ".join(f"{key}: {value}" for key, value in counts.read_as.items())
+        read_as = ", ".join(f"{key}: {plain(value)}" for key, value in counts.read_as.items())
         cells = (counts.examples, counts.words, sum(counts.left_out.values()), len(counts.faults))
         table.add_row(
             plain(counts.file), counts.language or "", *(f"{cell:,}" if cell else "·" for cell in cells), read_as

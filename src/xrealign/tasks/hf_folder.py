@@ -1,18 +1,24 @@
 """What of a Hugging Face data set would lead elsewhere or open something: looked at before its library does.
 
-The library `datasets` runs no code of a data set. But a folder's card may send it to any file or address, and columns
-of pictures or sounds are opened wherever their rows say.
+The library `datasets` runs no code of a data set. But a folder's card may send it to any file or address, so may the
+lists of files in a folder that it saved itself, and columns of pictures or sounds are opened wherever their rows say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from xrealign.errors import DataError
+from xrealign.textio import is_file
 
 CARDS = ("README.md", ".huggingface.yaml")
+SAVED_SPLITS, SAVED = "dataset_dict.json", "state.json"
+"""What `save_to_disk` writes: names of splits, each a folder, and in each the names of its files."""
+# What Python's reader of JSON and that of YAML let out, and looking for keys in what they read.
+_BROKEN = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 _PLACES = ("data_files", "data_dir")
 _PLAIN = ("Value", "ClassLabel", "Translation", "TranslationVariableLanguages")
 
@@ -23,7 +29,7 @@ def check_cards(folder: Path) -> None:
     Raises:
         DataError: one does, or it is not YAML without tags.
     """
-    for path in (folder / name for name in CARDS if (folder / name).is_file()):
+    for path in (folder / name for name in CARDS if is_file(folder / name)):
         for key, value in _places(_front_matter(path)):
             pure = PurePosixPath(value)
             if "://" in value or "\\" in value or pure.is_absolute() or ".." in pure.parts or value.startswith("~"):
@@ -32,6 +38,46 @@ def check_cards(folder: Path) -> None:
                     "of the card, or give the file itself",
                     path,
                 )
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether it is a folder that `save_to_disk` wrote."""
+    return is_file(folder / SAVED_SPLITS) or is_file(folder / SAVED)
+
+
+def check_saved(folder: Path) -> None:
+    """Passes when the lists of files in a folder that `save_to_disk` wrote, if it is one, name none outside it.
+
+    Raises:
+        DataError: one does, or it is no such list.
+    """
+    path = folder / SAVED_SPLITS
+    splits = _listed(path, lambda content: content["splits"]) if is_file(path) else []
+    for state in (part / SAVED for part in (folder, *(folder / split for split in splits)) if is_file(part / SAVED)):
+        _listed(state, lambda content: [file["filename"] for file in content["_data_files"]])
+
+
+def _listed(path: Path, names_of: Callable[[Any], list[str]]) -> list[str]:
+    """The names in such a list."""
+    try:
+        names = names_of(json.loads(path.read_text("utf-8")))
+        wrong = [name for name in names if not _is_inside(name)]
+    except (OSError, *_BROKEN) as error:
+        said = " ".join(str(error).split())[:200]
+        raise DataError(
+            f"cannot be read as a data set: {type(error).__name__}: {said}; expected what save_to_disk writes", path
+        ) from None
+    if wrong:
+        raise DataError(
+            f"its file {str(wrong[0])[:200]!r} leads out of the data set's folder; expected names of files inside it",
+            path,
+        )
+    return names
+
+
+def _is_inside(name: Any) -> bool:
+    """Whether it names something in the folder itself; a double colon would make an address of it."""
+    return isinstance(name, str) and name not in ("", ".", "..") and not any(x in name for x in ("/", "\\", "::"))
 
 
 def plain_columns(data: Any) -> Any:
@@ -50,15 +96,18 @@ def _is_plain(feature: Any) -> bool:
 
 
 def _front_matter(path: Path) -> Any:
+    """What a card says, found as the library finds it: otherwise it would see what is not looked at here."""
     import yaml  # type: ignore[import-untyped]
+    from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
     try:
-        text = path.read_text("utf-8")
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            text = file.read()
         if path.suffix == ".md":
-            parts = text.lstrip("\ufeff").split("---", 2)
-            text = parts[1] if len(parts) == 3 and not parts[0].strip() else ""
+            match = REGEX_YAML_BLOCK.search(text)
+            text = match[2] if match else ""
         return yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+    except (OSError, yaml.YAMLError, *_BROKEN) as error:
         said = " ".join(str(error).split())[:200]
         raise DataError(f"is no card of a data set: {said}; expected YAML without tags, or no card", path) from None
 

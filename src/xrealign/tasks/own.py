@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -55,14 +56,24 @@ def loader_file(loader: str) -> Path:
             "own, file.py:function or package.module:function"
         )
     else:
-        try:
-            found = importlib.util.find_spec(name)
-        except (ImportError, ValueError):  # a name that is none, such as "a..b"
-            found = None
+        found = _module_spec(loader, name)
         path = Path(found.origin) if found is not None and found.origin else Path()
     if not path.is_file():
         raise ConfigError(f"task.loader = {loader!r}: there is no such file or module")
     return path
+
+
+def _module_spec(loader: str, name: str) -> ModuleSpec | None:
+    """Where a module is, or None; the packages that it is in are imported for that, and what they raise is told."""
+    if not all(name.split(".")):  # a name that is none, such as "a..b"
+        return None
+    with _telling(loader):
+        try:
+            return importlib.util.find_spec(name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{name}.".startswith(f"{error.name}."):  # what a package imports itself
+                raise
+            return None
 
 
 def _check_takes(loader: str, function: Callable[..., Any], arguments: Mapping[str, Any]) -> None:

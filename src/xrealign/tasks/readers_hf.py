@@ -15,7 +15,7 @@ from xrealign.errors import DataError, did_you_mean
 from xrealign.paths import cache_folder
 from xrealign.requirements import check_extra, optional
 from xrealign.tasks.faults import Faults
-from xrealign.tasks.hf_folder import check_cards, plain_columns
+from xrealign.tasks.hf_folder import check_cards, check_saved, is_saved, plain_columns
 from xrealign.tasks.readers_json import make_examples
 from xrealign.tasks.readers_spans import RawSentence
 from xrealign.tasks.task import Example, Kind, PairExample, QuestionExample
@@ -60,13 +60,14 @@ def _load(name: str, config: str, split: str, role: str) -> Any:
     folder, cache = Path(name), cache_folder() / "hf-datasets"
     check_extra("hf", f"reading {name}")
     check_cards(folder)
+    check_saved(folder)
     silent = "" if folder.exists() else _hub_silence(name)
     if silent and not any(cache.glob(f"{name.partition('/')[0]}___*")):
         raise _not_here(name, silent)
     with optional("hf", f"reading {name}"):
         import datasets
     try:
-        if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
+        if is_saved(folder):
             loaded = datasets.load_from_disk(name)
         elif folder.is_file():
             loaded = datasets.Dataset.from_parquet(name, cache_dir=str(cache))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import regex
+
 from xrealign.errors import DataError, did_you_mean
-from xrealign.tasks.faults import Faults
+from xrealign.tasks.faults import MOST_TOLD, Faults
 from xrealign.tasks.readers_spans import RawSentence
 from xrealign.tasks.readers_table import USUAL
 from xrealign.tasks.readers_text import all_lines, odd_name, shown, some, whole_text
@@ -24,6 +28,7 @@ FIELDS: Mapping[Kind, tuple[str, ...]] = {
     "slots": ("words", "tags", "label"),
     "qa": ("question", "context", "answers"),
 }
+_BLOCK = regex.compile(r"\X{1,1000}+")  # no letter composes with what is before or after
 
 
 def read_jsonl(
@@ -115,25 +120,44 @@ def answers_in(
 ) -> tuple[tuple[str, int], ...]:
     """The answers with their places in the NFC context; one that does not stand where it says is a fault."""
     good = []
+    whole, place_of = _normal(context)
     for at, (text, start) in enumerate(answers):
         here = f"{place}[{at}]"
         if not text.strip():
             faults.add(f"{here}.text: the answer is empty", line)
         elif start < 0 or context[start : start + len(text)] != text:
             there = context[max(start, 0) : max(start, 0) + len(text)]
-            where = context.find(text)
+            where = context.find(text) if len(faults.told) < MOST_TOLD else -1  # what is not told need not be found
             hint = f"; it stands at {where}" if where >= 0 else "; it is not in the context"
             faults.add(f"{here}.answer_start: at {start} stands {shown(there)}, expected {shown(text)}{hint}", line)
         else:
-            whole, first = nfc(context), len(nfc(context[:start]))
-            text = nfc(text)
-            while first > 0 and not whole.startswith(text, first):
-                first -= 1  # the answer's first letter composed with what stands before it
+            text, first = nfc(text), place_of(start)
             if whole.startswith(text, first):
                 good.append((text, first))
             else:
-                faults.add(f"{here}: {shown(text)} begins inside a character of the context", line)
+                faults.add(f"{here}: {shown(text)} begins or ends inside a character of the context", line)
     return tuple(dict.fromkeys(good))
+
+
+@lru_cache(maxsize=1)  # the questions of a paragraph follow each other; they share one text
+def _normal(context: str) -> tuple[str, Callable[[int], int]]:
+    """The NFC text of a context, and from a place in the context to how much NFC text stands before it.
+
+    The context may be long and its places many: none of them has all that is before it normalised again.
+    """
+    whole = nfc(context)
+    if whole is context:
+        return whole, lambda start: start
+    begins, lengths = [0], [0]
+    for block in _BLOCK.finditer(context):
+        begins.append(block.end())
+        lengths.append(lengths[-1] + len(nfc(block[0])))
+
+    def place_of(start: int) -> int:
+        at = bisect_right(begins, start) - 1
+        return lengths[at] + len(nfc(context[begins[at] : start]))
+
+    return whole, place_of
 
 
 def _question(qa: Any, context: str | None, place: str, group: str, faults: Faults) -> QuestionExample | None:
@@ -159,7 +183,7 @@ def _question(qa: Any, context: str | None, place: str, group: str, faults: Faul
     elif not impossible and not listed:
         faults.add(f"{place}.answers: none, and is_impossible is not true")
     answers = answers_in(context, pairs, f"{place}.answers", None, faults)
-    return QuestionExample(nfc(identifier), nfc(question), nfc(context), answers, group)
+    return QuestionExample(nfc(identifier), nfc(question), _normal(context)[0], answers, group)
 
 
 def _load(path: Path, text: str) -> Any:
@@ -259,7 +283,7 @@ def _example(
         if odd := half_character(identifier):
             faults.add(f"id: {shown(identifier)} {odd}", line)
             return None
-        return QuestionExample(identifier, texts["question"], nfc(texts["context"]), places, group)
+        return QuestionExample(identifier, texts["question"], _normal(texts["context"])[0], places, group)
     rows = {}
     for name in ("words", "tags"):
         value = values[name]

@@ -23,7 +23,7 @@ import regex
 from numpy.typing import NDArray
 
 from xrealign.errors import ConfigError, did_you_mean
-from xrealign.tasks.faults import Faults
+from xrealign.tasks.faults import MOST_TOLD, Faults
 from xrealign.tasks.label_names import OUTSIDE, folded_name, rename
 from xrealign.tasks.readers_text import shown
 from xrealign.tasks.task import TaggedExample
@@ -170,20 +170,21 @@ def _tell_unknown(sentences: Sequence[RawSentence], unknown: Mapping[str, int], 
         for tag, line, word in zip(sentence.tags, sentence.lines, sentence.words, strict=True):
             if tag in unknown:
                 first.setdefault(tag, (int(line), word))
+    folded = {folded_name(other): other for other in sorted(good, reverse=True)} if first else {}
     for tag, (line, word) in first.items():
         times = f", {unknown[tag]} times in the file" if unknown[tag] > 1 else ""
         faults.add(
             f"tag {shown(tag)} of the word {shown(word)}{times}: expected O, B-TYPE or I-TYPE (or E-, S-)"
-            + _advice(tag, good),
+            + (_advice(tag, folded) if len(faults.told) < MOST_TOLD else ""),
             line,
         )
 
 
-def _advice(tag: str, good: set[str]) -> str:
-    same = sorted(other for other in good if folded_name(other) == folded_name(tag))
+def _advice(tag: str, folded: Mapping[tuple[str, ...], str]) -> str:
+    """What a tag may mean; ``folded`` has the good ones by their `folded_name`."""
     parts = folded_name(tag)
-    if same:
-        meant = same[0]
+    if parts in folded:
+        meant = folded[parts]
     elif tag in ("o", "0", "_", "-", "Other", "OTHER", "other"):
         meant = OUTSIDE
     elif len(parts) == 2 and sum(part in "biesul" and len(part) == 1 for part in parts) == 1:

@@ -23,7 +23,7 @@ from xrealign.progress import say
 from xrealign.store import file_digest, seal, unseal
 from xrealign.writing import sync, write_atomic
 
-FORMAT = 2
+FORMAT = 3
 STATE, FACTS = "state.safetensors", "checkpoint.json"
 KEPT = 2  # the newest may turn out to be damaged
 
@@ -37,12 +37,14 @@ class Progress:
         history: its rows.
         pending: losses of the steps since the last row. *Shape:* (steps, objectives + 1)
         before: what the watch measured before the first step, None without a watch.
+        parts: into how many the batches of an objective are divided, by its name.
     """
 
     step: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
     pending: Sequence[Sequence[float]] = ()
     before: dict[str, Any] | None = None
+    parts: dict[str, int] = field(default_factory=dict)
 
 
 def save_checkpoint(folder: Path, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:

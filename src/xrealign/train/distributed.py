@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from xrealign.errors import TrainingError
+from xrealign.errors import DamagedWork, TrainingError
 from xrealign.train.micro import Pieces
 
 T = TypeVar("T")
@@ -30,13 +30,28 @@ def ranks() -> tuple[int, int]:
 
 
 def in_turn(read: Callable[[], T]) -> T:
-    """What ``read`` returns, called by the first process alone and then by the others (it may mend what it reads)."""
+    """What ``read`` returns, called by the first process alone and then by the others (it may mend what it reads).
+
+    Nobody goes on before all have read.
+
+    Raises:
+        DamagedWork: in all processes, where ``read`` raises it in any; else some would wait for the others for ever.
+    """
     rank, count = ranks()
     if count == 1:
         return read()
-    found = read() if rank == 0 else None
-    dist.barrier()
-    return read() if found is None else found
+    found: T | None = None
+    for reading in (rank == 0, rank > 0):
+        fault = None
+        try:
+            found = read() if reading else found
+        except DamagedWork as error:
+            fault = str(error)
+        faults: list[str | None] = [None] * count
+        dist.all_gather_object(faults, fault)
+        for told in filter(None, faults):
+            raise DamagedWork(told)
+    return cast(T, found)
 
 
 class _Gather(torch.autograd.Function):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from xrealign.errors import ConfigError, DataError
 from xrealign.model.encoder import Encoder
 from xrealign.model.layers import find_blocks, hidden_state
-from xrealign.model.prompt import VECTORS
+from xrealign.model.prompt import VECTORS, check_room
 from xrealign.model.words import TextBatch
 from xrealign.progress import say
 from xrealign.tasks.metrics import MAIN_METRIC, score
@@ -134,7 +134,11 @@ def finetune_side(
         turns: how often it takes part.
         steps: of the phase.
         folder: of the phase's checkpoints.
+
+    Raises:
+        ConfigError: ``max_length`` is more than the encoder reads.
     """
+    check_room(encoder.model, settings.max_length)
     points = points_of(steps, settings.epochs)
     check_keeping(settings.keep, settings.average, points, bool(task.dev))
     targets = task_targets(task.kind, inputs, task.train, task.labels, task.tags)

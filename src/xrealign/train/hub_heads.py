@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from xrealign.errors import ArtifactError, ConfigError
-from xrealign.model.encoder import Encoder, load_tokenizer
+from xrealign.model.encoder import Encoder, check_subwords, load_tokenizer
 from xrealign.model.finite import check_finite
 from xrealign.model.harmless import read_json
 from xrealign.model.resolve import resolve_encoder
@@ -130,8 +130,9 @@ def load_hub_model(
     found = () if kind == "qa" else _names(folder, model.config, names)
     tags = tuple(_tag(name, folder) for name in found) if kind == "ner" else found
     tokenizer = load_tokenizer(folder)
-    if not tokenizer.is_fast or tokenizer.pad_token_id is None:
-        raise ArtifactError(f"{folder}: its tokenizer is not a fast one with a pad token (tokenizer.json)")
+    if not tokenizer.is_fast:
+        raise ArtifactError(f"{folder}: its tokenizer is not a fast one (tokenizer.json)")
+    check_subwords(model, tokenizer, folder)
     encoder = Encoder(model.base_model.eval(), tokenizer, folder)
     blanks = [number for mark in _BLANKS if (number := tokenizer.get_vocab().get(mark)) is not None]
     head, unique = HubHead(model, kind, impossible, blanks).eval(), tuple(dict.fromkeys(tags))
@@ -150,6 +151,11 @@ def _names(folder: Path, config: Any, given: Sequence[str] | None) -> tuple[str,
     if count < 2 or getattr(config, "problem_type", None) in ("regression", "multi_label_classification"):
         what = getattr(config, "problem_type", None) or "regression"
         raise ConfigError(f"{folder}: its head has {count} outputs for {what}; expected one label of several")
+    if not given and set(config.id2label) != set(range(count)):
+        raise ConfigError(
+            f"{folder / 'config.json'}: id2label names the outputs {', '.join(map(str, config.id2label))}; expected "
+            f"0 to {count - 1}; or tell what they mean, in the order of their numbers: --labels NAME,NAME,… ({count})"
+        )
     names = tuple(given) if given else tuple(str(config.id2label[number]) for number in range(count))
     if len(names) != count or len(set(names)) != count:
         raise ConfigError(

@@ -71,7 +71,7 @@ def run_phase(model: nn.Module, phase: Phase, folder: Path, seed: int, precision
     rank, count = ranks()
     progress = in_turn(lambda: load_checkpoint(folder, model, optimizer))
     start, history = progress.step, list(progress.history)
-    parts = dict(history[-1].get("parts", {})) if history else {}
+    parts = dict(progress.parts)
     before = progress.before if start else take(phase.watch, model) if phase.watch else None
     losses = torch.zeros(LOG_EVERY, len(phase.objectives) + 1, device=device)
     since = start - len(progress.pending)
@@ -81,7 +81,7 @@ def run_phase(model: nn.Module, phase: Phase, folder: Path, seed: int, precision
     def save(done: int) -> None:
         if rank == 0:
             pending = losses[: done - since].tolist()
-            save_checkpoint(folder, Progress(done, history, pending, before), model, optimizer)
+            save_checkpoint(folder, Progress(done, history, pending, before, dict(parts)), model, optimizer)
 
     model.train()
     steps = range(start, phase.steps)

@@ -14,6 +14,7 @@ from xrealign.align.aligned import AlignedTexts
 from xrealign.align.transliterated import romanised_pairs
 from xrealign.errors import TrainingError
 from xrealign.model.encoder import Encoder
+from xrealign.model.prompt import check_room
 from xrealign.model.words import EncodedTexts, encode_texts
 from xrealign.train.mixture import drawn_counts, mixture_shares
 from xrealign.train.realign_settings import RealignSettings
@@ -85,6 +86,7 @@ def encode_pairs(
     if settings.code_switch and not control:  # the control must not see a word of the other language
         by, lexicon = settings.code_switch_by, settings.lexicon
         aligned, switched = switch_sources(aligned, settings.code_switch, seed, by, lexicon)
+    check_room(encoder.model, settings.max_length)
     src = encode_texts(encoder.tokenizer, aligned.src, settings.max_length, aligned.src_spans)
     links = list(aligned.links)
     if control:

@@ -25,6 +25,7 @@ from xrealign.errors import ConfigError
 from xrealign.model.encoder import Encoder
 from xrealign.model.finite import check_vectors, finite_sentences
 from xrealign.model.layers import find_blocks, hidden_state
+from xrealign.model.prompt import check_room
 from xrealign.model.transform_fits import Transform
 from xrealign.model.words import batch_subwords, length_batches
 from xrealign.progress import track
@@ -104,8 +105,10 @@ def predict(
 
     Raises:
         ArtifactError: the encoder's states of a text are not finite.
+        ConfigError: ``max_length`` is more than the encoder reads.
     """
     chosen = PredictSettings(**settings)
+    check_room(encoder.model, chosen.max_length)
     inputs = encode_task(encoder.tokenizer, kind, examples, chosen.max_length, chosen.stride)
     pad = int(encoder.tokenizer.pad_token_id)
     return predict_inputs(encoder.model, head, inputs, examples, labels, tags, pad, chosen, maps, what)

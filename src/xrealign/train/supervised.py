@@ -20,6 +20,7 @@ from xrealign.errors import ConfigError, DataError, TrainingError
 from xrealign.model.encoder import Encoder, embeddings_name
 from xrealign.model.freezing import parse_freeze
 from xrealign.model.layers import find_blocks, resolve_layer, trainable_names
+from xrealign.model.prompt import check_room
 from xrealign.textio import read_lines
 from xrealign.train.compaction import compact_embeddings, expand_embeddings
 from xrealign.train.loop import run_phase
@@ -230,6 +231,7 @@ def train_supervised(
     """
     layer = resolve_layer(settings.layer, encoder.layers)
     length = min(settings.max_length, int(encoder.tokenizer.model_max_length))
+    check_room(encoder.model, length)
     template = pair_template(encoder.tokenizer, settings.marker)
     encoded = encode_pairs(encoder.tokenizer, pairs.src, pairs.tgt, template, length)
     marked = marked_words(encoded)

@@ -19,6 +19,7 @@ from xrealign.align.linker import Sentences
 from xrealign.errors import ConfigError, did_you_mean
 from xrealign.model.encoder import Encoder, embeddings_name
 from xrealign.model.layers import find_blocks, hidden_state, resolve_layer, trainable_names
+from xrealign.model.prompt import check_room
 from xrealign.model.words import EncodedTexts, encode_texts
 from xrealign.segment import spans_of_words
 from xrealign.train.compaction import compact_embeddings, expand_embeddings
@@ -223,6 +224,7 @@ def _encoded(encoder: Encoder, sentences: Sentences, settings: TuneSettings) -> 
     if {"psi", "tlm"} & set(settings.objectives):
         limit //= 2
     length = min(settings.max_length, limit)
+    check_room(encoder.model, length)
     return encode_texts(encoder.tokenizer, [text for text, _ in made], length, [spans for _, spans in made])
 
 
