@@ -13,8 +13,9 @@ from tiny_encoders import ARCHITECTURES
 
 # The default run draws the same examples every time, so that it fails for a reason only; HYPOTHESIS_PROFILE=explore
 # draws new ones, as `make test-slow` does.
-settings.register_profile("steady", derandomize=True)
-settings.register_profile("explore", print_blob=True)
+# No time limits for an example: a busy machine would break them, and speed is measured in benchmarks/.
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.register_profile("explore", print_blob=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 

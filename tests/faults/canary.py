@@ -6,7 +6,7 @@ import os
 import pickle
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,48 @@ def try_canary(canary: Canary, folder: Path) -> Outcome:
     canary.lay(place, sang)
     ended = fork(watched(canary.call, place, log), folder=place, env=canary.env)
     return Outcome(canary.name, *_judged(canary, ended, sang, log))
+
+
+def tries(canaries: Sequence[Canary], few: int, scratch: Path, fast: bool) -> Iterable[Outcome]:
+    """Each in a folder of its own; ``few`` of them in the fast part."""
+    for number, canary in enumerate(canaries[:few] if fast else canaries):
+        yield try_canary(canary, scratch / f"{number:02d}")
+
+
+@dataclass(frozen=True)
+class Control:
+    """The same payload, read as nobody should read it: it must sing, and be found out.
+
+    Attributes:
+        lay, call: as of a `Canary`.
+        noted: the event that the watch must have noted.
+        sings: whether it makes the canary's file.
+    """
+
+    name: str
+    lay: Callable[[Path, Path], None]
+    call: Call
+    noted: str
+    sings: bool = True
+
+
+def controls(every: Sequence[Control], scratch: Path, _fast: bool) -> Iterable[Outcome]:
+    """What no try would show: that payloads work, that the watch sees them, and that either alone is found out."""
+    for number, control in enumerate(every):
+        folder = scratch / f"{number:02d}"
+        place, sang, log = folder / "place", folder / "canary", folder / "audit"
+        place.mkdir(parents=True)
+        control.lay(place, sang)
+        ended = fork(watched(control.call, place, log), folder=place)
+        noted = log.read_text("utf-8", "replace")
+        wrong = [] if sang.exists() == control.sings else ["the payload does nothing"]
+        wrong += [] if any(line.startswith(control.noted) for line in noted.splitlines()) else ["the watch is blind"]
+        harmless = Canary(control.name, control.lay, control.call)
+        plain = Ended(0, "", "", 0.0)
+        wrong += ["a song is let pass"] if sang.exists() and _judged(harmless, plain, sang, folder / "none")[0] else []
+        sang.unlink(missing_ok=True)
+        wrong += ["what was noted is let pass"] if _judged(harmless, plain, sang, log)[0] else []
+        yield Outcome(control.name, not wrong, "; ".join([*wrong, last_line(ended)] if wrong else []))
 
 
 def _judged(canary: Canary, ended: Ended, sang: Path, log: Path) -> tuple[bool, str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import Ended, Fault, Outcome, cli, fork, last_line, traceback_free
+from look import ABSOLUTE, escaped
 
 A, B = b"one\ntwo\n", b"eins\nzwei\n"
 SECRET = b"not for anybody\n"
@@ -109,7 +110,7 @@ def _sparse() -> Lay:
 
 GOOD = (member("n/d/a.txt", A), member("n/d/b.txt", B))
 BOTH = {"d/a.txt": A, "d/b.txt": B}
-OUTSIDE = ("../escape", "../../../escape", "/escape", "n/../../../escape", "n/d/../../../../escape", "..",
+OUTSIDE = ("../escape", "../../../escape", ABSOLUTE, "n/../../../escape", "n/d/../../../../escape", "..",
            "./../escape", "n/d/\x1b[31mred", "n/d/\u202egnp.txt", "n/d/" + "a" * 300,
            "C:\\escape", "\\\\host\\escape", "n/d/CON")  # fmt: skip
 KINDS = {"symbolic link": tarfile.SYMTYPE, "hard link": tarfile.LNKTYPE, "pipe": tarfile.FIFOTYPE,
@@ -206,7 +207,7 @@ def _judged(copy: Copy, ended: Ended, new: Mapping[str, bytes]) -> tuple[bool, s
     fetched = {
         name.partition("/cache/data/news/")[2]: data for name, data in new.items() if "/cache/data/news/" in name
     }
-    stray = [name for name in new if not name.startswith(("in/side/cache/data/", "in/side/catalogue/"))]
+    stray = [name for name in new if not name.startswith(("in/side/cache/data/", "in/side/catalogue/"))] + escaped()
     if stray or SECRET in new.values():
         return False, f"written: {stray or 'what lies outside'}; {last_line(ended)}"
     if copy.words:

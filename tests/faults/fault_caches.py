@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import io
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -28,35 +29,65 @@ from xrealign.model.recorded import first_fault
 from xrealign.store import file_digest
 from xrealign.train.front_store import FrontStore
 
-SAID = ("damaged", "SHA-256", "sha256", "not the one", "is missing", "is not in")
+SAID = ("damaged", "SHA-256", "sha256")
 
 
-def damage(folder: Path, draw: np.random.Generator, names: str = "*") -> str:
-    """Cuts a random file of a folder short at a random byte, or turns a random bit of it; says which."""
+def damage(folder: Path, draw: np.random.Generator, names: str = "*") -> tuple[Path, str]:
+    """Cuts a random file of a folder short at a random byte, or turns a random bit of it; which file, and what."""
     files = sorted(p for p in folder.rglob(names) if p.is_file() and p.stat().st_size)
     path = files[int(draw.integers(len(files)))]
     data = bytearray(path.read_bytes())
     place = int(draw.integers(len(data)))
     if draw.random() < 0.4:
         path.write_bytes(data[:place])
-        return f"{path.name} cut at byte {place} of {len(data)}"
+        return path, f"{path.name} cut at byte {place} of {len(data)}"
     data[place] ^= 1 << int(draw.integers(8))
     path.write_bytes(data)
-    return f"{path.name}: a bit of byte {place} of {len(data)}"
+    return path, f"{path.name}: a bit of byte {place} of {len(data)}"
 
 
-def tried(read: Callable[[], object], wanted: object, case: str, rebuilt: bool) -> Outcome:
-    """What reading damaged files came to: the same as ever, in silence or after telling, or an error that names it."""
+def whole(read: Callable[[], object]) -> object:
+    """What reading whole files comes to. Nothing may be said of them: who always cries damage has detected none."""
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        found = read()
+    assert not any(word in said.getvalue() for word in SAID), said.getvalue()
+    return found
+
+
+def told(text: str, place: Path, advice: str) -> bool:
+    """Whether a message tells of damage, where it is, and what to do about it."""
+    return str(place) in text and any(word in text for word in SAID) and advice in text
+
+
+def rebuilt(read: Callable[[], object], wanted: object, case: str, place: Path) -> Outcome:
+    """Reading what is made again where it is damaged: that is said of the very place, and what is read is as ever."""
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
             found = read()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must not come out
+        return Outcome(case, False, f"{type(error).__name__}: {error}")
+    if not told(said.getvalue(), place, ""):
+        return Outcome(case, False, f"the damage was not said: {said.getvalue()[-200:]}")
+    return Outcome(case, found == wanted, "" if found == wanted else "something else was read")
+
+
+def refused(read: Callable[[], object], case: str, place: Path, advice: str, harmless: object = None) -> Outcome:
+    """Reading what cannot be made again: an error that names the place and says what to do.
+
+    Args:
+        harmless: what may be read in silence all the same, where not every byte has a say in it; None for nothing.
+    """
+    try:
+        found = read()
     except XrealignError as error:
-        good = any(word in str(error) for word in SAID) and not rebuilt
+        good = told(str(error), place, advice)
         return Outcome(case, good, "" if good else f"{type(error).__name__}: {error}")
     except Exception as error:  # noqa: BLE001 - whatever it is, it must not come out
         return Outcome(case, False, f"{type(error).__name__}: {error}")
-    return Outcome(case, found == wanted, "" if found == wanted else "something else was read, and nothing said")
+    good = harmless is not None and found == harmless
+    return Outcome(case, good, "no value is another" if good else "it was read, and nothing said")
 
 
 def front(scratch: Path, fast: bool) -> Iterator[Outcome]:
@@ -76,13 +107,14 @@ def front(scratch: Path, fast: bool) -> Iterator[Outcome]:
             return "dropped" if not list(store.path.glob("table-*")) else "left there"
         same = np.array_equal(store.tables[0], states)
         places = {key: (0, int(start)) for key, start in zip(keys, starts, strict=True)}
-        return "dropped" if same and store.places == places else "other states"
+        return "kept" if same and store.places == places else "other states"
 
+    assert whole(lambda: read(first)) == "kept"
     for number in range(10 if fast else 60):
         folder = scratch / f"try-{number}"
         shutil.copytree(first, folder)
-        case = damage(folder, draw)
-        yield tried(lambda folder=folder: read(folder), "dropped", f"front cache, {case}", rebuilt=True)
+        path, case = damage(folder, draw)
+        yield rebuilt(lambda folder=folder: read(folder), "dropped", f"front cache, {case}", path.parent)
         shutil.rmtree(folder)
     if fast:
         return
@@ -91,16 +123,16 @@ def front(scratch: Path, fast: bool) -> Iterator[Outcome]:
     env = {"XREALIGN_CACHE": str(scratch / "cache")}
     ended = fork(cli("realign", "tiny.toml", *options, "--set", "runs=runs-0"), folder=scratch, env=env)
     wanted = tiny.digests(scratch / "runs-0")
-    if ended.code or not list((scratch / "cache" / "states").rglob("states.npy")):
+    if ended.code or "damaged" in ended.err or not list((scratch / "cache" / "states").rglob("states.npy")):
         yield Outcome("a realignment with a front cache", False, last_line(ended))
         return
     for number in range(1, 4):
-        case = damage(scratch / "cache" / "states", draw, "*.npy")
+        path, case = damage(scratch / "cache" / "states", draw, "*.npy")
         runs = f"runs-{number}"
         ended = fork(cli("realign", "tiny.toml", *options, "--set", f"runs={runs}"), folder=scratch, env=env)
-        told = "is damaged: dropped, its states are computed again" in ended.err
+        said = f"{path.parent} is damaged: dropped, its states are computed again" in ended.err
         same = tiny.digests(scratch / runs) == wanted
-        good = ended.code == 0 and told and same
+        good = ended.code == 0 and said and same
         yield Outcome(f"a realignment, {case}", good, "" if good else last_line(ended))
 
 
@@ -113,7 +145,7 @@ def aligners(scratch: Path, fast: bool) -> Iterator[Outcome]:
     sides = [pair[0] for pair in PAIRS], [pair[1] for pair in PAIRS]
 
     def links(recipe) -> object:
-        return [one.links.tolist() for one in recipe.open().link(*sides).found]
+        return [(one.links.tolist(), one.scores.tolist()) for one in recipe.open().link(*sides).found]
 
     script = scratch / "links.py"
     script.write_text(
@@ -130,23 +162,32 @@ def aligners(scratch: Path, fast: bool) -> Iterator[Outcome]:
         ),
     }
     for name, recipe in recipes.items():
-        wanted = links(recipe())
+        with contextlib.redirect_stderr(io.StringIO()):
+            links(recipe())  # which makes it
+        wanted = whole(lambda recipe=recipe: links(recipe()))
         folder = scratch / ("external" if name.startswith("links") else "model")
         few = 6 if name.startswith("links") else 12  # each starts a program again
         for _ in range(2 if fast else few):
-            case = damage(next(p.parent for p in folder.rglob("manifest.json")), draw)
-            yield tried(lambda recipe=recipe: links(recipe()), wanted, f"{name}, {case}", rebuilt=True)
+            path, case = damage(next(p.parent for p in folder.rglob("manifest.json")), draw)
+            yield rebuilt(lambda recipe=recipe: links(recipe()), wanted, f"{name}, {case}", path)
     own = scratch / "own"
     train_statistical(PAIRS, own, "hmm", 0, 100, 2, True)
-    wanted = links(statistical_recipe(own))
+    whole(lambda: links(statistical_recipe(own)))
     for number in range(5 if fast else 40):
         folder = scratch / f"own-{number}"
         shutil.copytree(own, folder)
-        case = damage(folder, draw)
-        yield tried(
-            lambda folder=folder: links(statistical_recipe(folder)), wanted, f"own model, {case}", rebuilt=False
-        )
+        path, case = damage(folder, draw)
+        again = "train the aligner again"
+        yield refused(lambda folder=folder: links(statistical_recipe(folder)), f"own model, {case}", path, again)
         shutil.rmtree(folder)
+    # The word that says there is a seal is itself under it.
+    for bit in range(2 if fast else 8):
+        path = own / "statistical.json"
+        place = path.read_bytes().index(b'"seal"') + 1 + bit % 4
+        _turn(path, place, bit)
+        case = f"own model, {path.name}: bit {bit} of byte {place}, the word seal"
+        yield refused(lambda: links(statistical_recipe(own)), case, path, "train the aligner again")
+        _turn(path, place, bit)
 
 
 def fetched(scratch: Path, fast: bool) -> Iterator[Outcome]:
@@ -174,18 +215,20 @@ def fetched(scratch: Path, fast: bool) -> Iterator[Outcome]:
             found = fetching.verified_files("news", into, set(present.values()))
             return {name: path.read_bytes() for name, path in found.items()}
 
-        wanted = read(scratch / "into")
+        wanted = whole(lambda: read(scratch / "into"))
         for number in range(8 if fast else 40):
             folder = scratch / f"into-{number}"
             shutil.copytree(scratch / "into", folder)
-            case = damage(folder, draw, "*.[tl][xo]*")
-            yield tried(lambda folder=folder: read(folder), wanted, f"fetched set, {case}", rebuilt=False)
+            path, case = damage(folder, draw, "*.[tl][xo]*")
+            again = "xrealign data get"
+            yield refused(lambda folder=folder: read(folder), f"fetched set, {case}", path, again)
             # Got again, it is as it was; a damaged lock says what to remove first.
             with contextlib.redirect_stderr(io.StringIO()):
                 try:
                     fetching.fetch("news", folder, from_folder=source)
                 except XrealignError:
-                    (folder / fetching.LOCK).unlink()
+                    assert path.name == fetching.LOCK, case
+                    path.unlink()
                     fetching.fetch("news", folder, from_folder=source)
             yield Outcome(f"got again after {case}", read(folder) == wanted)
             shutil.rmtree(folder)
@@ -194,32 +237,53 @@ def fetched(scratch: Path, fast: bool) -> Iterator[Outcome]:
 
 
 def packaged(scratch: Path, fast: bool) -> Iterator[Outcome]:
-    """Data inside the package: texts are checked by digest when they are read, typology by its checksums."""
+    """Data inside the package: texts are checked by digest when they are read, typology by its checksums.
+
+    Not every byte of an archive or of the list of digests has a say in what is read: who finds it is `xrealign doctor`.
+    """
     draw = np.random.default_rng(4)
     original = embedded.DATA
 
     def texts() -> object:
         embedded._manifest.cache_clear()
-        return len(embedded._load("udhr_articles").texts)
+        found = embedded._load("udhr_articles")
+        return found.name, found.ids, {language.tag: dict(texts) for language, texts in found.texts.items()}
 
     def typology() -> object:
         features._snapshot.cache_clear()
         found = features._snapshot("grambank")
-        return {key: hashlib.sha256(value.tobytes()).hexdigest() for key, value in found.items()}
+        return {key: (value.dtype.str, value.shape, value.tobytes()) for key, value in found.items()}
 
+    def placed(name: str) -> Path:
+        folder = scratch / "data"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for file in (name, "embedded.json", "udhr_articles.tsv.xz"):
+            shutil.copy(original / file, folder)
+        embedded.DATA = features.DATA = folder
+        return folder
+
+    again = "install xrealign again"
+    grambank = "typology_grambank.npz"
     try:
-        for name, read in (("udhr_articles.tsv.xz", texts), ("typology_grambank.npz", typology)):
-            wanted = read()
-            for number in range(2 if fast else 12):
-                folder = scratch / f"{name}-{number}"
-                folder.mkdir()
-                for file in (name, "embedded.json"):
-                    shutil.copy(original / file, folder)
-                embedded.DATA = features.DATA = folder
-                case = damage(folder, draw, name)
-                yield tried(read, wanted, f"package data, {case}", rebuilt=False)
-                embedded.DATA = features.DATA = original
-                shutil.rmtree(folder)
+        for name, read, all_of_it in (
+            ("udhr_articles.tsv.xz", texts, True),
+            ("embedded.json", texts, False),
+            (grambank, typology, False),
+        ):
+            placed(name)
+            wanted = whole(read)
+            for _ in range(2 if fast else 12):
+                folder = placed(name)
+                path, case = damage(folder, draw, name)
+                # A digest of the list that is another is told of the file that it is of.
+                place = path if name != "embedded.json" else folder
+                yield refused(read, f"package data, {case}", place, again, None if all_of_it else wanted)
+        # Single bits with which an array tells of fewer rows than it has, so that its end is never come to.
+        for byte, bit in ((136, 3), (183, 2), (186, 0), (11157, 6), (11158, 0)):
+            path = placed(grambank) / grambank
+            _turn(path, byte, bit)
+            yield refused(typology, f"package data, {grambank}: bit {bit} of byte {byte}", path, again)
     finally:
         embedded.DATA = features.DATA = original
         embedded._manifest.cache_clear()
@@ -235,14 +299,14 @@ def converted(scratch: Path, fast: bool) -> Iterator[Outcome]:
     try:
         with contextlib.redirect_stderr(io.StringIO()):
             folder = starter.starter_folder()
-        wanted = {path.name: file_digest(path) for path in folder.iterdir()}
 
         def read() -> object:
             return {path.name: file_digest(path) for path in starter.starter_folder().iterdir()}
 
+        wanted = whole(read)
         for _ in range(2):
-            case = damage(folder, draw)
-            yield tried(read, wanted, f"starter encoder, {case}", rebuilt=True)
+            path, case = damage(folder, draw)
+            yield rebuilt(read, wanted, f"starter encoder, {case}", path)
         for _ in range(12):
             path = sorted(folder.iterdir())[int(draw.integers(len(wanted)))]
             place, bit = int(draw.integers(path.stat().st_size)), int(draw.integers(8))
@@ -250,6 +314,17 @@ def converted(scratch: Path, fast: bool) -> Iterator[Outcome]:
             yield Outcome(f"starter encoder, {path.name}: bit {bit} of byte {place}", first_fault(folder) == path)
             _turn(path, place, bit)
         yield Outcome("starter encoder, all bits turned back", first_fault(folder) is None)
+        source = scratch / "package-file"
+        shutil.copyfile(starter.package_file(), source)
+        for _ in range(2):
+            place, bit = int(draw.integers(source.stat().st_size)), int(draw.integers(8))
+            _turn(source, place, bit)
+            case = f"the package's file: bit {bit} of byte {place}"
+            yield refused(lambda: starter.convert(source, scratch / "never"), case, source, "pip install")
+            _turn(source, place, bit)
+        os.truncate(source, int(draw.integers(source.stat().st_size)))
+        case = f"the package's file, cut at byte {source.stat().st_size}"
+        yield refused(lambda: starter.convert(source, scratch / "never"), case, source, "pip install")
     finally:
         starter.cache_folder = usual
 

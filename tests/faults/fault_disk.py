@@ -7,12 +7,12 @@ import json
 import os
 import re
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import tiny
-from harness import Ended, Fault, Outcome, cli, fork, last_line, traceback_free
+from harness import Ended, Fault, Outcome, cli, fork, last_line, not_tried, traceback_free
 from surroundings import (
     Call,
     can_mount,
@@ -27,19 +27,20 @@ from verbs import VERBS, Verb, arguments, finished, without_kept
 
 QUICK = ("align", "align train", "average", "report table", "compare --format html")
 ROOM = re.compile(r"\([\d,]+ bytes (?:needed|written), (?:[\d,]+ free|files may have [\d,]+)")
+DISKS, ROOMY = (8, 80, 2000), 64 << 10  # KiB; a run takes some 3,000
+NO_MOUNT = "this process may not mount"
 OLD = "what was there before\n"
 
 
-def _told(ended: Ended, path: Path | str) -> str:
-    """What is wrong with how a full disk was told; empty if nothing is."""
+def _told(ended: Ended, place: Path | re.Pattern[str]) -> str:
+    """What is wrong with how a full disk was told; empty if nothing is. A pattern is looked for in the place alone."""
     if not traceback_free(ended):
         return last_line(ended)
     errors = [line for line in ended.err.splitlines() if line.startswith("error: ")]
     if len(errors) != 1:
         return f"{len(errors)} lines of errors: {errors}"
-    if str(path) not in errors[0] or not ROOM.search(errors[0]):
-        return f"no place or no room in: {errors[0]}"
-    return ""
+    named = place.search(errors[0]) if isinstance(place, re.Pattern) else str(place) in errors[0]
+    return "" if named and ROOM.search(errors[0]) else f"no place or no room in: {errors[0]}"
 
 
 def _refused(verb: Verb, data: Path, folder: Path, around: Callable[[Call], Call], room: bool = True) -> Outcome:
@@ -69,16 +70,17 @@ def full_for_verbs(scratch: Path, fast: bool) -> Iterator[Outcome]:
 
 def small_disk_for_verbs(scratch: Path, fast: bool) -> Iterator[Outcome]:
     """Every verb that writes, on a file system that is full."""
+    if not can_mount():
+        yield not_tried("every verb, and the front cache", NO_MOUNT)
+        return
     data = finished(scratch.parent / "finished")
     for number, verb in enumerate(VERBS):
-        if can_mount() and (not fast or verb.name in QUICK[1:2]):
+        if not fast or verb.name in QUICK[1:2]:
             yield _on_full_disk(verb, data, scratch / str(number))
-
-    if can_mount():
-        folder = scratch / "front"
-        folder.mkdir()
-        ended = fork(mounted(lambda: mount_small(folder, 64), functools.partial(_front, folder)), folder=scratch)
-        yield Outcome("front cache, which is mapped", ended.code == 0, last_line(ended))
+    folder = scratch / "front"
+    folder.mkdir()
+    ended = fork(mounted(lambda: mount_small(folder, 64), functools.partial(_front, folder)), folder=scratch)
+    yield Outcome("front cache, which is mapped", ended.code == 0, last_line(ended))
 
 
 def _front(folder: Path) -> None:
@@ -123,10 +125,13 @@ def _on_full_disk(verb: Verb, data: Path, folder: Path) -> Outcome:
 
 def read_only_for_verbs(scratch: Path, fast: bool) -> Iterator[Outcome]:
     """Every verb that writes, into a folder that nobody can write."""
+    if not can_mount():
+        yield not_tried("every verb", NO_MOUNT)
+        return
     data = finished(scratch.parent / "finished")
     for number, verb in enumerate(VERBS):
         folder = scratch / str(number)
-        if can_mount() and (not fast or verb.name in QUICK[2:4]):
+        if not fast or verb.name in QUICK[2:4]:
             yield _refused(verb, data, folder, lambda call, f=folder: mounted(lambda: mount_read_only(f), call), False)
 
 
@@ -136,10 +141,14 @@ def stages_of_a_run(scratch: Path, fast: bool) -> Iterator[Outcome]:
     expected = tiny.digests(data / "runs")
     limits = _file_limits(data / "runs")
     for number, (stage, limit) in enumerate(limits[:1] if fast else limits):
-        yield _stage(scratch / f"limit-{number}", data, expected, stage, limit, small=False)
-    if can_mount() and not fast:
-        for kibibytes in (8, 80, 480, 900):
-            yield _stage(scratch / f"disk-{kibibytes}", data, expected, "", kibibytes, small=True)
+        yield _stage(scratch / f"limit-{number}", data, expected, stage, limit)
+    if fast:
+        return
+    for verb in ("realign", "finetune"):
+        yield _second_checkpoint(scratch / f"checkpoint-{verb}", data, expected, verb)
+    for kibibytes in DISKS:
+        case = f"{kibibytes} KiB of disk"
+        yield _disk(scratch / case, data, expected, kibibytes) if can_mount() else not_tried(case, NO_MOUNT)
 
 
 def _file_limits(runs: Path) -> list[tuple[str, int]]:
@@ -152,70 +161,145 @@ def _file_limits(runs: Path) -> list[tuple[str, int]]:
     return found
 
 
-def _stage(folder: Path, data: Path, expected: dict[str, str], stage: str, limit: int, small: bool) -> Outcome:
-    """With ``stage`` its results are taken out of a finished run, and those after it."""
-    shutil.copytree(data, folder, ignore=shutil.ignore_patterns("runs"))
-    if stage:
-        shutil.copytree(data / "runs", folder / "runs")
-        gone = [*tiny.STAGES, "tiny"]
-        for verb in gone[gone.index(stage) :]:
-            shutil.rmtree(folder / "runs" / verb)
+def _stage(folder: Path, data: Path, expected: dict[str, str], stage: str, limit: int) -> Outcome:
+    """A finished run without the results of a stage, where files are limited; then no more."""
+    _without(data, folder, stage)
+    run = cli("run", "tiny.toml")
+    kept = len(list((folder / "runs").glob("*/*/manifest.json")))
+    done, wrong = _broken(fork(with_file_limit(limit, run), folder=folder), folder, _places(stage))
+    wrong = wrong or ("" if done >= kept else f"{done} results of {kept} are left")
+    wrong = wrong or _mended(fork(run, folder=folder), folder, expected)
+    shutil.rmtree(folder)
+    return Outcome(f"files of {limit:,} bytes, at {stage}", not wrong, wrong)
+
+
+def _places(stage: str) -> re.Pattern[str]:
+    """Where a run may say that there was no room at a stage: its result, what it is made in, or what lays it out."""
+    return re.compile(rf"\bruns/(?:\.work/{stage}-|{stage}/|\.{stage}\.new)[^ :]*: " if stage else r"\bruns/[^ :]+: ")
+
+
+def _without(data: Path, folder: Path, stage: str) -> None:
+    """A finished run in ``folder``, without the results of a stage: they are what a run makes first."""
+    shutil.copytree(data, folder)
+    for name in {stage, "tiny"}:
+        shutil.rmtree(folder / "runs" / name)
+
+
+def _broken(ended: Ended, folder: Path, place: re.Pattern[str]) -> tuple[int, str]:
+    """How many results a run has left that broke for want of room, and what is wrong with how it ended."""
+    from xrealign.errors import ArtifactError
+    from xrealign.store import verify
+
+    done = [manifest.parent for manifest in (folder / "runs").glob("*/*/manifest.json")]
+    wrong = _told(ended, place)
+    try:
+        for result in done:
+            verify(result)
+    except ArtifactError as error:
+        wrong = wrong or str(error)
+    hidden = [name for name in leftovers(folder / "runs") if not name.startswith((".work", ".trackers"))]
+    return len(done), wrong or (f"left: {hidden}" if hidden else "")
+
+
+def _mended(ended: Ended, folder: Path, expected: dict[str, str]) -> str:
+    """What is wrong with the run after that, which had room."""
+    if ended.code:
+        return f"then: {last_line(ended)}"
+    return "" if tiny.digests(folder / "runs") == expected else "other results afterwards"
+
+
+def _second_checkpoint(folder: Path, data: Path, expected: dict[str, str], verb: str) -> Outcome:
+    """No room for the second checkpoint of a training: the first stays as it is, and it is gone on from."""
+    _without(data, folder, verb)
+    first, begun = folder / "first.json", folder / "begun.json"
+    run = cli("run", "tiny.toml")
+    ended = fork(_no_room_for_second(verb, first, run), folder=folder)
+    _, wrong = _broken(ended, folder, re.compile(rf"\bruns/\.work/{verb}-[^ :]*/\.?step-00000010/[^ :]*: "))
+    if not first.is_file():
+        wrong = wrong or "there was no first checkpoint"
+    else:
+        place, kept = json.loads(first.read_text("utf-8"))
+        left = {str(path.relative_to(folder)) for path in (folder / "runs").rglob("*step-*")}
+        if listing(folder / place) != kept:
+            wrong = wrong or f"{place} is not what it was"
+        if left != {place}:
+            wrong = wrong or f"left: {sorted(left)}"
+    wrong = wrong or _mended(fork(_noting_begin(begun, run), folder=folder), folder, expected)
+    steps = json.loads(begun.read_text("utf-8")) if begun.is_file() else []
+    if steps[:1] != [5]:
+        wrong = wrong or f"trainings began at {steps}"
+    shutil.rmtree(folder)
+    return Outcome(f"no room for the second checkpoint of {verb}", not wrong, wrong)
+
+
+def _no_room_for_second(verb: str, first: Path, call: Call) -> Call:
+    """``call`` with files limited while the second checkpoint of a verb is written; notes what the first one is."""
+
+    def limited() -> object:
+        import resource
+
+        from xrealign.train import loop
+
+        save, unlimited = loop.save_checkpoint, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+        def saved(folder: Path, *what: Any) -> None:
+            if not first.is_file():
+                save(folder, *what)
+                (place,) = folder.glob("step-*")
+                first.write_text(json.dumps([os.path.relpath(place), listing(place)]), "utf-8")
+                return
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, unlimited[1]))
+            try:
+                save(folder, *what)
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+
+        loop.save_checkpoint = saved
+        return call()
+
+    return limited
+
+
+def _noting_begin(begun: Path, call: Call) -> Call:
+    """``call`` with a note of the steps that its trainings begin at."""
+
+    def noting() -> object:
+        from xrealign.train import loop
+
+        load, steps = loop.load_checkpoint, list[int]()
+
+        def loaded(*what: Any) -> Any:
+            progress = load(*what)
+            steps.append(progress.step)
+            begun.write_text(json.dumps(steps), "utf-8")
+            return progress
+
+        loop.load_checkpoint = loaded
+        return call()
+
+    return noting
+
+
+def _disk(folder: Path, data: Path, expected: dict[str, str], kibibytes: int) -> Outcome:
+    """A run from the start on a file system with a few KiB left; then with room."""
+    folder.mkdir()
     inside, seen = folder / "disk", folder / "seen.json"
 
     def call() -> None:
-        from xrealign.store import read_manifest, verify
+        inside.mkdir()
+        mount_small(inside, ROOMY)
+        shutil.copytree(data, inside, ignore=shutil.ignore_patterns("runs"), dirs_exist_ok=True)
+        used = sum(path.stat().st_blocks * 512 for path in inside.rglob("*")) >> 10
+        _resize(inside, used + kibibytes)
+        run = cli("run", "tiny.toml")
+        done, wrong = _broken(fork(run, folder=inside), inside, _places(""))
+        _resize(inside, ROOMY)
+        wrong = wrong or _mended(fork(run, folder=inside), inside, expected)
+        seen.write_text(json.dumps([done, wrong]), "utf-8")
 
-        place = folder
-        if small:
-            inside.mkdir()
-            mount_small(inside, 64 << 10)
-            for name in data.iterdir():
-                if name.name != "runs":
-                    (shutil.copytree if name.is_dir() else shutil.copyfile)(name, inside / name.name)
-            used = sum(p.stat().st_blocks * 512 for p in inside.rglob("*")) >> 10
-            _resize(inside, used + limit)
-            place = inside
-        os.chdir(place)
-        try:
-            cli("run", "tiny.toml")()
-        finally:
-            done = [m.parent for m in Path("runs").glob("*/*/manifest.json")]
-            for result in done:
-                read_manifest(result)
-                verify(result)
-            hidden = [n for n in leftovers(Path("runs")) if not n.startswith((".work", ".trackers"))]
-            seen.write_text(json.dumps([len(done), hidden]), "utf-8")
-            if small:
-                _resize(inside, 64 << 10)
-                sys.stderr.write("=== room again\n")
-                cli("run", "tiny.toml")()
-                if tiny.digests(Path("runs")) != expected:
-                    sys.stderr.write("=== other results\n")
-
-    if small:
-        ended = fork(mounted(lambda: None, lambda: _both(call)), folder=folder, limit=600)
-        first, _, second = ended.err.partition("=== room again\n")
-        ended = Ended(2 if "error: " in first else 0, ended.out, first, ended.seconds)
-        fault = "other results" if "=== other" in second else "" if "report: " in second else f"then: {second[-300:]}"
-    else:
-        ended = fork(with_file_limit(limit, call), folder=folder, limit=600)
-        again = fork(cli("run", "tiny.toml"), folder=folder, limit=600)
-        fault = "" if again.code == 0 else f"then: {last_line(again)}"
-        fault = fault or ("" if tiny.digests(folder / "runs") == expected else "other results afterwards")
-    done, hidden = json.loads(seen.read_text("utf-8")) if seen.is_file() else (0, ["?"])
-    wrong = _told(ended, "") or fault or (f"left: {hidden}" if hidden else "")
-    case = f"{limit} KiB of disk, {done} results made" if small else f"files of {limit:,} bytes, at {stage}"
-    shutil.rmtree(folder, ignore_errors=True)
-    return Outcome(case, not wrong, wrong)
-
-
-def _both(call: Call) -> None:
-    """The call, whose first part ends the program and whose second part is to follow all the same."""
-    try:
-        call()
-    except SystemExit as end:
-        if end.code not in (0, None, 2):
-            raise
+    ended = fork(mounted(lambda: None, call), folder=folder)
+    done, wrong = json.loads(seen.read_text("utf-8")) if seen.is_file() else ("?", last_line(ended))
+    return Outcome(f"{kibibytes} KiB of disk, {done} results made", not wrong, wrong)
 
 
 def _resize(folder: Path, kibibytes: int) -> None:

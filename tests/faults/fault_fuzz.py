@@ -14,12 +14,14 @@ from harness import Fault, Outcome, fork, last_line
 sys.path.append(str(Path(__file__).parent / "fuzz"))
 
 from fuzz_target import NASTY, Target, attempt, read_cases
-from seeds import seeds_of
+from seeds import seeds_of, warm_up
 from targets import all_targets
 
 
-def _read_all(target: Target, cases: Mapping[str, bytes], scratch: Path) -> None:
+def _read_all(name: str, target: Target, cases: Mapping[str, bytes], scratch: Path) -> None:
     """Prints what each input came to, as soon as it is known."""
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        warm_up(name, target, Path(folder))
     for case, data in cases.items():
         with tempfile.TemporaryDirectory(dir=scratch) as folder:
             finding = attempt(target, data, Path(folder))
@@ -32,7 +34,7 @@ def tries(scratch: Path, fast: bool) -> Iterable[Outcome]:
     for name, target in all_targets().items():
         cases = {f"seed {n}": data for n, data in enumerate(seeds_of(name))} | NASTY | read_cases(name)
         cases = dict(list(cases.items())[:4]) if fast else cases
-        ended = fork(functools.partial(_read_all, target, cases, scratch), folder=scratch)
+        ended = fork(functools.partial(_read_all, name, target, cases, scratch), folder=scratch)
         told = dict(json.loads(line) for line in ended.out.splitlines())
         for case in cases:
             lost = "" if case in told else f"the process ended: {last_line(ended)}"

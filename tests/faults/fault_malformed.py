@@ -11,7 +11,7 @@ from pathlib import Path
 
 import tiny
 from cases_tasks import json_forms, own, tables, tagged
-from cases_text import bitexts, choosing, links, numbers, settings
+from cases_text import bitexts, choosing, links, numbers, settings, skipping
 from cases_text.case import Case, lay_out
 from harness import Ended, Fault, Outcome, cli, fork, last_line, processor_time, traceback_free
 
@@ -31,6 +31,7 @@ GROUPS = {
     "malformed tasks of one's own": own.RUNS,
     "malformed test files": own.TESTS,
     "malformed data sets": own.FOLDERS,
+    "faults that are to be skipped": skipping.CASES,
 }
 
 
@@ -59,19 +60,34 @@ def _problems(case: Case, ended: Ended) -> list[str]:
         printed = ended.out + ended.err
         wrong = [] if ended.code == 0 else [f"exit code {ended.code}"]
         return wrong + [f"{text!r} is not said" for text in case.told if text not in printed]
-    lists = case.command.startswith(
-        "tasks check"
-    )  # what is wrong with a file is what it prints, not an error of its own
-    printed = ended.err.splitlines()
-    first = next((n for n, line in enumerate(printed) if lists or line.startswith("error: ")), len(printed))
-    told = [line.removeprefix("error: ") for line in printed[first:]]
+    lists = case.command.startswith("tasks check")  # what is wrong with a file is what it prints, no error of its own
+    errors = _errors(ended.err, lists)
+    told = [line for error in errors for line in error.splitlines()]
     good = ended.code == 2 and "Traceback" not in ended.err if lists else traceback_free(ended)
     problems = [] if good else ["it did not end with exit code 2 and an error"]
-    problems += [f"{text!r} is not said" for text in case.told if not any(text in line for line in told)]
+    problems += [] if _said(case, errors) else [f"no error says all of {case.told}"]
     problems += [f"a line of {len(line)} characters" for line in told if len(line) > LONGEST_MESSAGE]
     problems += [f"{character!r} is printed" for line in told for character in line if _is_control(character)]
     problems += [f"{len(told)} lines"] if len(told) > MOST_LINES else []
     return problems
+
+
+def _errors(printed: str, lists: bool) -> list[str]:
+    """Each error with the lines that belong to it; of a list of faults, each fault with those below it."""
+    errors: list[str] = []
+    for line in printed.splitlines():
+        begins = line.startswith("error: ") or (lists and not line.startswith(" "))
+        if begins:
+            errors.append(line.removeprefix("error: "))
+        elif errors:
+            errors[-1] += f"\n{line}"
+    return errors
+
+
+def _said(case: Case, errors: Sequence[str]) -> bool:
+    """Whether one error says everything; where a case says so, they may say it together."""
+    one = ["\n".join(errors)] if case.together else errors
+    return any(all(text in error for text in case.told) for error in one)
 
 
 def _is_control(character: str) -> bool:

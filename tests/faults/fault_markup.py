@@ -7,7 +7,6 @@ import io
 import json
 import re
 import sys
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from html.parser import HTMLParser
@@ -16,6 +15,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from harness import Fault, Outcome
+from look import unseen
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "report"))
 
@@ -43,11 +43,6 @@ _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?")
 _COMMANDS = frozenset(["begin", "end", "textbackslash", "textasciitilde", "textasciicircum", "textless",
                       "textgreater", "textbar", "toprule", "midrule", "bottomrule", "centering", "caption", "textbf",
                       "label", "multicolumn", "cmidrule", "small"])  # fmt: skip
-
-
-def unseen(text: str) -> list[str]:
-    """Characters that a terminal obeys or that turn text round."""
-    return [f"U+{ord(c):04X}" for c in text if c != "\n" and unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
 
 
 class _Nodes(HTMLParser):
@@ -115,10 +110,15 @@ def active_latex(text: str) -> list[str]:
 
 
 def active_csv(text: str) -> list[str]:
+    """Cells that a spreadsheet would work out, and what nobody sees."""
+    return [*formulas(text), *unseen(text)]
+
+
+def formulas(text: str) -> list[str]:
     """Cells that a spreadsheet would work out."""
-    cells = [cell for row in csv.reader(io.StringIO(text)) for cell in row]
-    bad = [cell[:40] for cell in cells if _FORMULA.match(cell.lstrip()) and not _NUMBER.fullmatch(cell)]
-    return [*(cell for cell in bad if not cell.startswith("'")), *unseen(text)]
+    cells = [cell for row in csv.reader(io.StringIO(text, newline="")) for cell in row]
+    bad = [cell[:40] for cell in cells if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell)]
+    return [cell for cell in bad if not cell.startswith("'")]
 
 
 def active_svg(text: str) -> list[str]:
@@ -178,8 +178,8 @@ def hostile(text: str) -> tuple[Any, ...]:
     return scores, groups, context, {key: v for key, v in run.items.items() if key[1] in kept}
 
 
-def _outputs(text: str, folder: Path, figures: bool) -> Iterator[tuple[str, list[str]]]:
-    """Every output of the report, and what in it could act."""
+def _outputs(text: str, folder: Path, figures: bool) -> Iterator[tuple[str, str | bytes, list[str]]]:
+    """Every output of the report: its name, what is in it, and what of that could act."""
     from rich.console import Console
 
     from xrealign.report import card, comparison, comparison_tables, html, write
@@ -197,33 +197,53 @@ def _outputs(text: str, folder: Path, figures: bool) -> Iterator[tuple[str, list
         to_markdown,
     )
 
+    def looked(name: str, look: Callable[[Any], list[str]], made: Any) -> tuple[str, str | bytes, list[str]]:
+        return name, made, look(made)
+
     scores, groups, context, items = hostile(text)
     contexts.check_context(context)
     summary, others, measures, warnings = write._gather(scores, groups, context, items)
-    yield "run.html", active_html(html.html_page(summary, measures, context, warnings, others))
-    yield "run.md", active_markdown(write.markdown_report(summary, measures, context, warnings, others))
-    yield "card.md", active_card(card.model_card(context, scores, groups, items))
+    yield looked("run.html", active_html, html.html_page(summary, measures, context, warnings, others))
+    yield looked("run.md", active_markdown, write.markdown_report(summary, measures, context, warnings, others))
+    yield looked("card.md", active_card, card.model_card(context, scores, groups, items))
     tables = [group_table(summary), language_table(summary), *map(measure_table, measures), *map(group_table, others)]
     for number, table in enumerate(tables):
-        for name, made in _FORMS.items():
+        for name, look in _FORMS.items():
             form = {"md": to_markdown, "csv": to_csv, "latex": to_latex, "json": to_json}[name]
-            yield f"table {number}.{name}", made(form(table))
+            yield looked(f"table {number}.{name}", look, form(table))
     shown = io.StringIO()
     write.print_report(scores, groups, context, items, Console(file=shown, width=80, force_terminal=False))
-    yield "terminal", unseen(shown.getvalue())
+    yield looked("terminal", unseen, shown.getvalue())
     compared = comparison.compare_scores(scores, groups=groups, context=context)
-    yield "compare.html", active_html(comparison_page(compared, [context], {"": measures}))
-    for name, made in _FORMS.items():
-        yield f"compare.{name}", made(comparison_tables.write_comparison(compared, name))
+    yield looked("compare.html", active_html, comparison_page(compared, [context], {"": measures}))
+    for name, look in _FORMS.items():
+        yield looked(f"compare.{name}", look, comparison_tables.write_comparison(compared, name))
         wanted = [score for score in scores if not score.variant]
-        yield f"pivot.{name}", made(write_pivot(pivot(wanted, ["method"], ["task"]), name, baseline="baseline"))
+        yield looked(f"pivot.{name}", look, write_pivot(pivot(wanted, ["method"], ["task"]), name, baseline="baseline"))
+    yield from _files_of_scores(scores, folder)
     if figures:
         write.write_report(scores, groups, context, folder, items)
-        yield "scores.csv", active_csv((folder / "scores.csv").read_text("utf-8")) if "\r" not in text else []
         for path in sorted(folder.rglob("*.svg")):
-            yield path.name, active_svg(path.read_text("utf-8"))
+            yield looked(path.name, active_svg, path.read_text("utf-8"))
         for path in sorted(folder.rglob("*.pdf")):
-            yield path.name, active_pdf(path.read_bytes())
+            yield looked(path.name, active_pdf, path.read_bytes())
+
+
+def _files_of_scores(scores: list[Any], folder: Path) -> Iterator[tuple[str, str | bytes, list[str]]]:
+    """Tables of scores hold texts as they are, so that they read back equal; no cell of them is a formula."""
+    from xrealign.errors import DataError
+    from xrealign.report.scores import read_scores, write_scores
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("scores.csv", "scores.parquet"):
+        path = write_scores(scores, folder / name)
+        data = path.read_bytes()
+        text = data.decode("utf-8") if path.suffix == ".csv" else ""
+        try:
+            other = [] if read_scores(path) == scores else ["reads back as something else"]
+        except DataError as error:  # of text, a NUL or such a line end could be damage: refused, with the place
+            other = [] if set(text) & set("\r\0") and error.line else [str(error)]
+        yield name, data, [*formulas(text), *other]
 
 
 def _json(text: str) -> list[str]:
@@ -241,10 +261,24 @@ def _reports(texts: tuple[str, ...], scratch: Path, fast: bool) -> Iterable[Outc
         return
     for number, text in enumerate(texts[:1] if fast else texts):
         bad, count = [], 0
-        for name, found in _outputs(text, scratch / f"{number:02d}", figures=number == 0):
+        for name, _made, found in _outputs(text, scratch / f"{number:02d}", figures=number == 0):
             count += 1
             bad += [f"{name}: {found[:3]}"] if found else []
         yield Outcome(f"{text!r:.50} in {count} outputs", not bad, "; ".join(bad[:4]))
+
+
+MARKER = "Zq7marker"
+# Of texts they show names of the methods compared and of a measure only, which stay what they are in `hostile`.
+UNMARKED = ("map.svg", "transfer.svg")
+
+
+def _marked(scratch: Path, _fast: bool) -> Iterable[Outcome]:
+    """With a harmless text in place of the hostile one: where it is not, no hostile one could have been found."""
+    for name, made, found in _outputs(MARKER, scratch / "marked", figures=True):
+        if name.endswith(".pdf") or name in UNMARKED:  # what a PDF draws is packed; the picture is an SVG, too
+            continue
+        held = MARKER.encode() in made if isinstance(made, bytes) else MARKER in made
+        yield Outcome(f"the marker in {name}", held and not found, str(found[:3]) if found else "" if held else "lost")
 
 
 KINDS = {
@@ -255,7 +289,10 @@ KINDS = {
     "terminal orders": TERMINAL,
     "YAML": YAML,
 }
-FAULTS = tuple(
-    Fault(f"{name} in what reports show", "escaped: 0 active nodes", partial(_reports, texts))
-    for name, texts in KINDS.items()
+FAULTS = (
+    Fault("a harmless text in what reports show", "every output has it: none is clean for want of it", _marked),
+    *(
+        Fault(f"{name} in what reports show", "escaped: 0 active nodes", partial(_reports, texts))
+        for name, texts in KINDS.items()
+    ),
 )

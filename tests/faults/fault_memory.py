@@ -21,7 +21,7 @@ STEPS, WARM, EVERY = 5000, 500, 25
 LEAKING = 1000  # steps of the training that shows what the bound notices
 STEP_BOUND = 100.0  # bytes a step; a loss kept by mistake costs more, see `steps`
 ROWS = (2500, 5000, 10_000)
-ROW_BOUND = 20_000.0  # bytes a row, page and statistics together
+ROW_BOUND = 3_000.0  # bytes a row, page and statistics together
 PAIRS, LINE_BOUND = 40_000, 20.0  # bytes a line: less than a list of them would cost
 PAGE_BOUND = 8 << 20  # bytes of a page that a browser opens without waiting
 
@@ -51,9 +51,9 @@ def _slope(values: Sequence[float], at: Sequence[float] | None = None) -> float:
 
 def steps(scratch: Path, fast: bool) -> Iterator[Outcome]:
     """A training of 5,000 steps; and one that keeps the loss of every step, which the bound must notice."""
-    data = finished(scratch.parent / "finished")
     if fast or not Path("/proc/self/statm").is_file():
         return
+    data = finished(scratch.parent / "finished")
     flat = _trained(data, scratch / "flat", STEPS, leak=False)
     yield Outcome(f"{STEPS} steps", flat < STEP_BOUND, f"{flat:.0f} bytes a step")
     leaking = _trained(data, scratch / "leaking", LEAKING, leak=True)
@@ -199,9 +199,11 @@ def _quietly(call: Callable[[], object]) -> None:
 
 def lines(scratch: Path, fast: bool, count: int = PAIRS) -> Iterator[Outcome]:
     """Aligning a long file: memory after the first chunks stays where it is."""
-    data = finished(scratch.parent / "finished")
+    from xrealign.align.files import CHUNK
+
     if fast or not Path("/proc/self/statm").is_file():
         return
+    data = finished(scratch.parent / "finished")
     pairs = (data / "eng-swh.tsv").read_text("utf-8").splitlines()
     words = [row.split("\t") for row in pairs]
     with (scratch / "long.tsv").open("w", encoding="utf-8") as file:
@@ -226,8 +228,8 @@ def lines(scratch: Path, fast: bool, count: int = PAIRS) -> Iterator[Outcome]:
             yield Outcome(name, False, last_line(ended))
             continue
         samples = json.loads(seen.read_text("utf-8"))
-        late = samples[len(samples) // 4 :]
-        slope = _slope(late) / 2048
+        late = samples[len(samples) // 4 :]  # one sample for each chunk
+        slope = _slope(late) / CHUNK
         told = f"{slope:.1f} bytes a line over {count:,} lines, {(max(late) - min(late)) >> 10} KiB apart"
         yield Outcome(name, slope < LINE_BOUND, told)
 

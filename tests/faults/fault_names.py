@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 import tiny
 from harness import Ended, Fault, Outcome, cli, fork, last_line
+from look import ABSOLUTE, AT_HOME, escaped, unseen
 
-CLIMBING = ("..", ".", "...", "../escape", "../../escape", "/escape", "a/b", "a\\b", "runs/../../escape", "~/escape",
+CLIMBING = ("..", ".", "...", "../escape", "../../escape", ABSOLUTE, "a/b", "a\\b", "runs/../../escape", AT_HOME,
             "file:///escape", "\\\\host\\escape", "C:\\escape", "C:escape")  # fmt: skip
 INVISIBLE = ("", " ", "\t", "a\nb", "a\rb", "a\0b", "\x1b[31mred\x1b[0m", "\x1b]0;title\x07", "\x9b31mred", "a\x08b",
              "\x7f", "a\u202egnp", "\u2066a\u2069", "\u200b", "\ufeffa", "a\u2028b", "\U000e0041")  # fmt: skip
@@ -21,13 +21,6 @@ NAMES = (*CLIMBING, *INVISIBLE, *RESERVED, *OTHERS)
 CODES = ("con", "nul", "aux", "é")  # of languages that there are
 LANGUAGES = [name for name in NAMES if "\0" not in name and name.strip() and name.casefold() not in CODES]
 ORDERS = tuple(name for name in NAMES if name.strip() and "\0" not in name)
-
-
-def unseen(text: str) -> list[str]:
-    """Characters of printed text that a terminal obeys or nobody sees; line ends and blanks are none."""
-    return [
-        f"U+{ord(c):04X}" for c in text if c not in "\n" and unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")
-    ]
 
 
 def _told(ended: Ended) -> str:
@@ -41,9 +34,9 @@ def _told(ended: Ended) -> str:
 
 
 def _new_outside(place: Path, allowed: Sequence[str]) -> list[str]:
-    """Files that came to be beside what a run may write."""
+    """Files that came to be beside what a run may write, or at an absolute place."""
     found = [path.relative_to(place.parent).as_posix() for path in place.parent.rglob("*")]
-    return [name for name in found if not any(name == one or name.startswith(f"{one}/") for one in allowed)]
+    return [name for name in found if not any(name == one or name.startswith(f"{one}/") for one in allowed)] + escaped()
 
 
 def _runs(scratch: Path, fast: bool) -> Iterable[Outcome]:
@@ -102,7 +95,7 @@ def _files(scratch: Path, fast: bool) -> Iterable[Outcome]:
 
 def _whole(scratch: Path, fast: bool) -> Iterable[Outcome]:
     """As the name of a task, in a whole run: everything stays in the run's folders, and what is printed is harmless."""
-    names = ("../../escape", "\x1b[31mred", "a\u202egnp", "a" * 300, "/escape", "<script>x</script>")
+    names = ("../../escape", "\x1b[31mred", "a\u202egnp", "a" * 300, ABSOLUTE, "<script>x</script>")
     for number, name in enumerate(names[:1] if fast else names):
         place = scratch / f"{number}" / "work"
         path = tiny.config(place, steps=2)
@@ -110,7 +103,7 @@ def _whole(scratch: Path, fast: bool) -> Iterable[Outcome]:
         path.write_text(path.read_text("utf-8").replace('name = "halves"', f"name = {_escaped(name)}", 1), "utf-8")
         ended = fork(cli("run", "tiny.toml"), folder=place)
         new = {one.relative_to(place.parent).as_posix() for one in place.parent.rglob("*")} - before
-        stray = [one for one in new if not one.startswith("work/runs")]
+        stray = [one for one in new if not one.startswith("work/runs")] + escaped()
         shown = unseen(ended.out + ended.err)
         fine = ended.code in (0, 2) and not stray and not shown and "Traceback" not in ended.err
         yield Outcome(f"a task called {name[:30]!r}", fine, f"{last_line(ended)} {stray} prints {shown[:3]}")

@@ -105,36 +105,43 @@ def ended(scratch: Path, fast: bool) -> Iterator[Outcome]:
         yield Outcome("two processes", False, "they failed without any fault")
         return
     rows, weights = _rows(scratch / "whole-2"), _weights(scratch / "whole-2")
-    cases = {"both asked": (0, 1), "the second first": (1, 0), "the first first": (0, 1), "the second killed": ()}
-    for number, (case, order) in enumerate(cases.items()):
+    # In which order they are asked, at which step each then is, and after how many steps is saved: where one has gone
+    # the other finds out in the step after, and where one was killed within the step.
+    cases = {
+        "both asked": ((0, 1), (5, 5), 6),
+        "the second first": ((1, 0), (6, 5), 6),
+        "the first first": ((0, 1), (5, 6), 6),
+        "the second killed": ((), (5, 5), 5),
+    }
+    for number, (case, (order, held, step)) in enumerate(cases.items()):
         if fast and number:
             return
         runs = f"ended-{number}"
-        children = _begun(scratch, 2, runs, options)
-        end = time.monotonic() + 60
-        while not _has_begun(scratch / runs) and children[0].running() and time.monotonic() < end:
-            time.sleep(0.005)
-        for rank in order:
-            children[rank].send(signal.SIGTERM)
-            time.sleep(0.03 if number else 0)
+        children = _begun(scratch, 2, runs, options, held=held)
+        for rank in order or (1,):
+            _wait_for(scratch / runs / f"held-{rank}", children[rank])
+            children[rank].send(signal.SIGTERM if order else signal.SIGKILL)
+            (scratch / runs / f"asked-{rank}").touch()
         if not order:
-            children[1].send(signal.SIGKILL)
+            _wait_for(scratch / runs / "held-0", children[0])
+            (scratch / runs / "asked-0").touch()
         found = [child.wait(60) for child in children]
         saved = [path.name for path in (scratch / runs / ".work").glob("realign-*/step-*")]
-        codes = [one.code for one in found]
+        codes, trained = [one.code for one in found], len(_steps(scratch / runs, 2))
         again = _together(scratch, 2, runs, options)
-        good = codes == ([143, 143] if order else [2, -signal.SIGKILL]) and len(saved) == 1
+        good = codes == ([143, 143] if order else [2, -signal.SIGKILL]) and saved == [f"step-{step:08d}"]
         good = good and not any(one.code for one in again) and _rows(scratch / runs) == rows
+        later = _steps(scratch / runs, 2)[trained:]
         other = [name for name, w in _weights(scratch / runs).items() if not torch.equal(weights[name], w)]
-        yield Outcome(case, good and not other, f"exit codes {codes}; {saved}; {other[:3]}; {last_line(found[0])}")
+        told = f"exit codes {codes}; {saved}; then trained {later}; {other[:3]}; {last_line(found[0])}"
+        yield Outcome(case, good and later == list(range(step, 12)) and not other, told)
 
 
-def _has_begun(runs: Path) -> bool:
-    """Whether the first process has trained three steps."""
-    try:
-        return len(_steps(runs, 2)) > 3
-    except FileNotFoundError:
-        return False
+def _wait_for(sign: Path, child: Child) -> None:
+    """Until a child has made a file."""
+    end = time.monotonic() + 60
+    while not sign.exists() and child.running() and time.monotonic() < end:
+        time.sleep(0.005)
 
 
 def _steps(runs: Path, world: int) -> list[int]:
@@ -148,8 +155,14 @@ def _together(scratch: Path, world: int, runs: str, options: Sequence[str], dies
     return [child.wait(100) for child in _begun(scratch, world, runs, options, dies)]
 
 
-def _begun(scratch: Path, world: int, runs: str, options: Sequence[str], dies: bool = False) -> list[Child]:
-    """``realign`` by several processes, which the environment tells of each other as torchrun does."""
+def _begun(
+    scratch: Path, world: int, runs: str, options: Sequence[str], dies: bool = False, held: Sequence[int] = ()
+) -> list[Child]:
+    """``realign`` by several processes, which the environment tells of each other as torchrun does.
+
+    Args:
+        held: the step at which each waits until it has been asked to end.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -157,15 +170,19 @@ def _begun(scratch: Path, world: int, runs: str, options: Sequence[str], dies: b
     for rank in range(world):
         env = {"WORLD_SIZE": str(world), "RANK": str(rank), "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1",
                "MASTER_PORT": str(port)}  # fmt: skip
-        call = _watched(
-            cli("realign", "tiny.toml", "--set", f"runs={runs}", *options), scratch / runs, world, rank, dies
-        )
+        call = cli("realign", "tiny.toml", "--set", f"runs={runs}", *options)
+        call = _watched(call, scratch / runs, world, rank, dies, held[rank] if held else None)
         children.append(start(call, folder=scratch, env=env if world > 1 else None))
     return children
 
 
-def _watched(call: Callable[[], object], runs: Path, world: int, rank: int, dies: bool) -> Callable[[], object]:
-    """The command, writing down which pairs each step trains on; with ``dies`` it is gone after a checkpoint."""
+def _watched(
+    call: Callable[[], object], runs: Path, world: int, rank: int, dies: bool, held: int | None
+) -> Callable[[], object]:
+    """The command, writing down which pairs each step trains on; with ``dies`` it is gone after a checkpoint.
+
+    At the step ``held`` it makes a file, and waits for the one that says that it has been asked to end.
+    """
 
     def watched() -> object:
         torch.set_num_threads(1)
@@ -176,6 +193,10 @@ def _watched(call: Callable[[], object], runs: Path, world: int, rank: int, dies
         def rows(stream, step):
             if stream.plan.shape[0] == 12:
                 log.write(json.dumps([step, stream.plan[step].tolist()]) + "\n")
+                end = time.monotonic() + 60
+                while step == held and not (runs / f"asked-{rank}").exists() and time.monotonic() < end:
+                    (runs / f"held-{rank}").touch()
+                    time.sleep(0.002)
             return read(stream, step)
 
         def saved(*arguments):

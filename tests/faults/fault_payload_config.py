@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 
 import tiny
-from canary import Canary, code
-from fault_payload_data import Lay, file, several, tries
+from canary import Canary, code, tries
+from fault_payload_data import Lay, file, several
 from harness import Fault, Outcome, cli
 
 

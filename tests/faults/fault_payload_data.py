@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
+import pickle
+import socket
+import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -13,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from canary import Canary, code, pickled, torch_pickled, try_canary
-from fault_payloads import TRUSTING
-from harness import Call, Fault, Outcome, cli
+from canary import Canary, Control, code, controls, pickled, torch_pickled, tries
+from fault_payloads import EXEC_YAML, JINJA, TRUSTING
+from harness import Call, Fault, cli
 
 Lay = Callable[[Path, Path], None]
 SELECT = cli("select", "--candidates", "swh,tur", "--fixed", "eng", "-k", "1", "--distance", "own.npz")
@@ -211,6 +216,7 @@ def saved(place: Path, canary: Path) -> None:
     (place / "data" / "data.py").write_text(code(canary), "utf-8")
 
 
+CARD_TAG = "license: !!python/object/apply:os.system ['touch CANARY']"
 _CSV = file("data/train.csv", lambda _canary: ROWS)
 _SCRIPT = file("data/data.py", code)
 _nothing = lambda _canary: {}  # noqa: E731 - a metadata of nothing
@@ -249,7 +255,7 @@ DATA = (
     checked("a saved data set that names a script", saved, env=TRUSTING),
     checked(
         "YAML tags in a data set's card",
-        several(_CSV, card("license: !!python/object/apply:os.system ['touch CANARY']")),
+        several(_CSV, card(CARD_TAG)),
         words=["README.md", "tags"],
         start="data/",
     ),
@@ -337,9 +343,64 @@ DATA = (
 )
 
 
-def tries(canaries: tuple[Canary, ...], few: int, scratch: Path, fast: bool) -> Iterable[Outcome]:
-    for number, canary in enumerate(canaries[:few] if fast else canaries):
-        yield try_canary(canary, scratch / f"{number:02d}")
+def _yaml(text: str) -> Control:
+    """A card's tags, before a loader that obeys them."""
+
+    def call() -> None:
+        import yaml
+
+        yaml.unsafe_load(Path("own.yaml").read_text("utf-8").split("---")[1])
+
+    lay = file("own.yaml", lambda canary: text.replace("CANARY", str(canary)))
+    return Control(f"YAML: {text[4:40]!r}", lay, call, "os.system")
 
 
-FAULTS = (Fault("code in data", "never executed; the message says what to do", partial(tries, DATA, 6)),)
+def _template() -> object:
+    from jinja2 import Template
+
+    return Template(Path("own.jinja").read_text("utf-8")).render()
+
+
+def _torch_load() -> object:
+    import torch
+
+    return torch.load("own.pt", weights_only=False)
+
+
+def _import() -> object:
+    sys.path.insert(0, str(Path.cwd()))
+    return importlib.import_module("own_module_of_a_canary")
+
+
+def _unpickle() -> object:
+    return pickle.loads(Path("own").read_bytes())  # noqa: S301 - to see what it does
+
+
+def _connect() -> None:
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", 9), timeout=1)
+
+
+_PY = "own_module_of_a_canary.py"
+CONTROLS = (
+    Control("a pickle opened, and its function looked up", file("own", pickled), _unpickle, "pickle.find_class"),
+    Control("a pickle opened, and its program started", file("own", pickled), _unpickle, "os.system"),
+    Control("a torch archive", lambda place, canary: torch_pickled(canary, place / "own.pt"), _torch_load, "os.system"),
+    Control("an npy of objects", file("own.npy", npy), lambda: np.load("own.npy", allow_pickle=True),
+            "pickle.find_class"),
+    Control("an npz of objects", npz("own.npz", a=None), lambda: np.load("own.npz", allow_pickle=True)["a"],
+            "pickle.find_class"),
+    Control("code that is run", file(_PY, code),
+            lambda: exec(compile(Path(_PY).read_text("utf-8"), Path.cwd() / _PY, "exec")), "exec "),
+    Control("code that is imported", file(_PY, code), _import, "exec "),
+    _yaml(EXEC_YAML),
+    _yaml(f"---\n{CARD_TAG}\n---\n"),
+    Control("a chat template", file("own.jinja", lambda canary: JINJA.replace("CANARY", str(canary))), _template,
+            "os.system"),
+    Control("a program", several(), lambda: subprocess.run(["true"], check=True), "subprocess.Popen", sings=False),
+    Control("the network", several(), _connect, "socket.", sings=False),
+)  # fmt: skip
+FAULTS = (
+    Fault("code in data", "never executed; the message says what to do", partial(tries, DATA, 6)),
+    Fault("the canaries themselves", "they sing, and both watches find them out", partial(controls, CONTROLS)),
+)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import tiny
-from canary import Canary, code, pickled, torch_pickled, try_canary
-from harness import Call, Fault, Outcome, cli
+from canary import Canary, code, pickled, torch_pickled, tries
+from harness import Call, Fault, cli
 
 _AUTO = {
     "AutoConfig": "modeling_own.OwnConfig",
@@ -132,8 +132,8 @@ def _text(file: str, text: str) -> Change:
     return change
 
 
-_EXEC_YAML = "---\nlanguage: !!python/object/apply:os.system ['touch CANARY']\n---\n# model\n"
-_JINJA = "{{ ''.__class__.__mro__[1].__subclasses__() }}{{ cycler.__init__.__globals__.os.system('touch CANARY') }}"
+EXEC_YAML = "---\nlanguage: !!python/object/apply:os.system ['touch CANARY']\n---\n# model\n"
+JINJA = "{{ ''.__class__.__mro__[1].__subclasses__() }}{{ cycler.__init__.__globals__.os.system('touch CANARY') }}"
 _PEFT = {"peft_type": "LORA", "base_model_name_or_path": "nobody/elsewhere", "r": 2, "target_modules": ["query"],
          "auto_mapping": {"base_model_class": "OwnModel", "parent_library": "modeling_own"}}  # fmt: skip
 _PICKLES = ("pytorch_model.bin", "training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth", "model.pkl",
@@ -268,12 +268,12 @@ MODELS = (
     model_canary(
         "chat templates that climb out",
         both(
-            edit("tokenizer_config.json", chat_template=_JINJA),
-            _text("chat_template.jinja", _JINJA),
-            edit("chat_template.json", chat_template=_JINJA),
+            edit("tokenizer_config.json", chat_template=JINJA),
+            _text("chat_template.jinja", JINJA),
+            edit("chat_template.json", chat_template=JINJA),
         ),
     ),
-    model_canary("YAML tags in the model card", _text("README.md", _EXEC_YAML)),
+    model_canary("YAML tags in the model card", _text("README.md", EXEC_YAML)),
     model_canary(
         "a sentencepiece model that is a pickle",
         both(remove("tokenizer.json"), put("sentencepiece.bpe.model", "spiece.model", "tokenizer.model")),
@@ -300,9 +300,4 @@ MODELS = (
 )
 
 
-def _tries(canaries: tuple[Canary, ...], few: int, scratch: Path, fast: bool) -> Iterable[Outcome]:
-    for number, canary in enumerate(canaries[:few] if fast else canaries):
-        yield try_canary(canary, scratch / f"{number:02d}")
-
-
-FAULTS = (Fault("code in a model's folder", "never executed; the message says what to do", partial(_tries, MODELS, 8)),)
+FAULTS = (Fault("code in a model's folder", "never executed; the message says what to do", partial(tries, MODELS, 8)),)

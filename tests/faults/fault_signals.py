@@ -5,18 +5,22 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import tiny
-from fault_kills import MORE, judge, undisturbed
-from harness import Call, Child, Fault, Outcome, cli, fork, start
+from fault_kills import judge, lay_out, standing, undisturbed
+from harness import Call, Child, Fault, Outcome, cli, last_line, start
 
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGUSR1: 143}
 LIMIT = 2.0  # seconds of processor time from the signal to the end
-TIMES = 3  # in training, each signal
+WALL = 10 * LIMIT  # by the clock, with which other work counts as well
+TIMES = 2  # in training, each signal
+MOMENTS = 6
+STEPS, NEVER = 20, 1000  # of a training that saves nothing before a signal comes
+HELD = 5  # steps after which a training waits for a signal that is late
 
 
 def _seconds_of(pid: int) -> float:
@@ -25,16 +29,27 @@ def _seconds_of(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _interrupted(child: Child, number: int) -> tuple[int, float, str]:
-    """Signals a child; its exit code, the processor time it still took, and what it printed."""
+def _interrupted(child: Child, number: int, sent: Path | None = None) -> tuple[int, float, float, str]:
+    """Signals a child; its exit code, the processor time and the time it still took, and what it printed.
+
+    Args:
+        sent: a file that is made once the signal is sent.
+    """
     before = last = _seconds_of(child.pid)
+    begun = time.monotonic()
     child.send(number)
-    end = time.monotonic() + 60
-    while child.running() and time.monotonic() < end:
+    if sent is not None:
+        sent.touch()
+    while child.running() and time.monotonic() < begun + 60:
         last = _seconds_of(child.pid)
         time.sleep(0.005)
+    clock = time.monotonic() - begun
     ended = child.wait(1)
-    return ended.code, last - before, ended.err
+    return ended.code, last - before, clock, ended.err
+
+
+def _late(seconds: float, clock: float) -> bool:
+    return seconds > LIMIT or clock > WALL
 
 
 def _begin(folder: Path, sign: str, call: Call) -> Child:
@@ -50,61 +65,122 @@ def _begin(folder: Path, sign: str, call: Call) -> Child:
 
 
 def in_training(scratch: Path, fast: bool) -> Iterator[Outcome]:
-    """Interrupts a training; then goes on to the same bits."""
-    expected, _ = undisturbed(scratch.parent)
+    """Interrupts a training, whose one checkpoint is then the signal's; goes on from it to the same bits."""
+    expected, _ = undisturbed(scratch.parent, steps=STEPS, every=NEVER)
     draw = random.Random(17)
     for number, code in list(CODES.items())[: 1 if fast else None]:
-        for turn in range(1 if fast else TIMES):
-            folder = _made(scratch / f"{number}-{turn}")
-            fork(lambda folder=folder: tiny.config(folder, MORE) and 0, folder=folder)
-            child = _begin(folder, "runs/.work/*/step-*", cli("run", "tiny.toml"))
+        for turn, phase in enumerate(("realign", "finetune")[: 1 if fast else TIMES]):
+            folder, first = scratch / f"{number}-{turn}", draw.randint(1, 12)
+            lay_out(folder, steps=STEPS, every=NEVER)
+            child = _begin(folder, "begun", _training(phase, first))
             time.sleep(draw.uniform(0, 0.1))
-            found, seconds, printed = _interrupted(child, number)
-            case = f"{signal.Signals(number).name}, try {turn + 1}"
-            said = "is saved" in printed
-            if found != code or seconds > LIMIT or "Traceback" in printed:
-                yield Outcome(case, False, f"exit code {found}, {seconds:.2f} s after the signal: {printed[-200:]}")
+            found, seconds, clock, printed = _interrupted(child, number, folder / "sent")
+            case = f"{signal.Signals(number).name} in {phase}, try {turn + 1}"
+            if found != code or _late(seconds, clock) or "Traceback" in printed:
+                what = f"exit code {found}, {seconds:.2f} s ({clock:.1f} s by the clock) after the signal"
+                yield Outcome(case, False, f"{what}: {printed[-200:]}")
                 continue
-            outcome = judge(folder, expected, case)
-            yield Outcome(case, outcome.survived, outcome.detail or f"{seconds:.2f} {'saved' if said else ''}")
+            wrong = _not_saved(folder / "runs", phase, first, printed)
+            outcome = Outcome(case, False, wrong) if wrong else judge(folder, expected, case, goes_on=True)
+            yield Outcome(case, outcome.survived, outcome.detail or f"{seconds:.2f}")
+
+
+def _training(phase: str, first: int) -> Call:
+    """`xrealign run` that tells of a step of a training, and a few steps on waits until the signal has been sent.
+
+    The training is then as far as it may be, and never at its end, however late a busy machine lets the signal come.
+    """
+
+    def call() -> object:
+        from xrealign.train import loop
+
+        gradients = loop.all_gradients
+
+        def found(model, what, step, *others):
+            if what.name == phase and step == first:
+                Path("begun").touch()
+            end = time.monotonic() + 60
+            while what.name == phase and step == first + HELD and not Path("sent").exists() and time.monotonic() < end:
+                time.sleep(0.002)
+            return gradients(model, what, step, *others)
+
+        loop.all_gradients = found
+        return cli("run", "tiny.toml")()
+
+    return call
+
+
+def _not_saved(runs: Path, phase: str, first: int, printed: str) -> str:
+    """What is wrong with what was said and saved after a signal in a training; nothing where all is well."""
+    said = re.search(rf"{phase}: stopped after step (\d+) of {STEPS}, which is saved", printed)
+    if said is None:
+        return f"not said to be saved: {printed[-300:]}"
+    step = int(said[1])
+    if not first < step <= first + HELD + 1:
+        return f"step {step} is said to be saved; the signal came soon after step {first}"
+    now = standing(runs)
+    if [*now.saved.values()] != [step] or now.begun != {phase}:
+        return f"step {step} is said to be saved; there is {now.saved}, begun {now.begun}"
+    stages = {name.split("/")[0] for name in now.done}
+    before = {"select", "corpus", "align", "task"}
+    return "" if before <= stages else f"finished before were {before}; left are {stages}"
 
 
 def anywhere(scratch: Path, fast: bool) -> Iterator[Outcome]:
     """Interrupts a run at a random moment, whatever stage it is at; what is run again ends in the same bits."""
     expected, whole = undisturbed(scratch.parent)
     draw = random.Random(23)
-    for turn in range(1 if fast else 6):
+    tried, wanted = 0, 1 if fast else MOMENTS
+    for turn in range(4 * wanted):
+        if tried == wanted:
+            return
         number = list(CODES)[turn % 3]
-        folder = _made(scratch / f"{turn}")
-        fork(lambda folder=folder: tiny.config(folder, MORE) and 0, folder=folder)
+        folder = scratch / f"{turn}"
+        lay_out(folder)
         moment = draw.uniform(0.05, 0.9) * whole
         child = start(cli("run", "tiny.toml"), folder=folder)
         time.sleep(moment)
         case = f"{signal.Signals(number).name} after {moment:.2f} s"
         if not child.running():
-            child.wait(1)
+            ended = child.wait(1)
+            if ended.code:
+                yield Outcome(case, False, f"before any signal: {last_line(ended)}")
             continue
-        found, seconds, printed = _interrupted(child, number)
-        if found not in (CODES[number], 0) or "Traceback" in printed:
-            yield Outcome(case, False, f"exit code {found}: {printed[-300:]}")
+        tried += 1
+        at_end = "report: " in child.printed()  # it may end well then, or as a process without a handler ends
+        before = standing(folder / "runs")
+        found, seconds, clock, printed = _interrupted(child, number)
+        right = {CODES[number], 0, -number} if at_end else {CODES[number]}
+        if found not in right or _late(seconds, clock) or "Traceback" in printed:
+            what = f"exit code {found}, {seconds:.2f} s ({clock:.1f} s by the clock) after the signal"
+            yield Outcome(case, False, f"{what}: {printed[-300:]}")
             continue
-        outcome = judge(folder, expected, case)
+        if not before.done.items() <= standing(folder / "runs").done.items():
+            yield Outcome(case, False, "finished results are gone")
+            continue
+        outcome = judge(folder, expected, case, goes_on=True)
         yield Outcome(case, outcome.survived, outcome.detail or f"{seconds:.2f}")
+    if tried < wanted:
+        yield Outcome("moments", False, f"{tried} of {wanted} signals came before the run had ended")
 
 
 def second_signal(scratch: Path, fast: bool) -> Iterator[Outcome]:
     """A save that never ends: the second signal does not wait for it."""
     for number, code in list(CODES.items())[: 1 if fast else None]:
-        folder = _made(scratch / f"{number}")
-        fork(lambda folder=folder: tiny.config(folder, MORE) and 0, folder=folder)
+        folder = scratch / f"{number}"
+        lay_out(folder)
         child = _begin(folder, "saving", _never_saving)
         child.send(number)
-        end = time.monotonic() + 60
+        end = time.monotonic() + WALL
         while "once more to stop at once" not in child.printed() and time.monotonic() < end:
             time.sleep(0.005)
-        found, seconds, _ = _interrupted(child, number)
-        case = f"twice {signal.Signals(number).name}"
-        yield Outcome(case, found == code and seconds < LIMIT, f"exit code {found} after {seconds:.2f} s")
+        told = "once more to stop at once" in child.printed()
+        found, seconds, clock, _ = _interrupted(child, number)
+        good = told and found == code and not _late(seconds, clock)
+        what = f"exit code {found} after {seconds:.2f} s ({clock:.1f} s by the clock)"
+        yield Outcome(
+            f"twice {signal.Signals(number).name}", good, what + ("" if told else "; the first was not told of")
+        )
 
 
 def _never_saving() -> object:
@@ -116,11 +192,6 @@ def _never_saving() -> object:
 
     loop.save_checkpoint = save
     return cli("run", "tiny.toml")()
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
 
 
 def _slowest(outcomes: list[Outcome]) -> str:

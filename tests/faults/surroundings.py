@@ -6,6 +6,7 @@ import ctypes
 import functools
 import hashlib
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 Call = Callable[[], object]
 NEWNS, PRIVATE, BIND, REMOUNT, READ_ONLY = 0x00020000, 0x00044000, 0x1000, 0x20, 0x1
@@ -143,15 +145,55 @@ def printing_to(path: str, call: Call) -> Call:
 def jumping_clock(seconds: float, call: Call) -> Call:
     """``call`` under a wall clock that jumps by ``seconds`` and back at every other look.
 
-    Only what tells the time of day can jump: monotonic clocks cannot, by their definition.
+    What jumps is all that the package looks at (`other_clocks` says whether it is): ``time.time``, today in
+    ``time.strftime``, ``localtime`` and ``gmtime``, and the times of files that are touched, or renamed to their
+    place. Monotonic clocks cannot jump, by their definition.
     """
 
     def jumps() -> object:
-        real, looks = time.time, iter(range(1 << 60))
-        time.time = lambda: real() + (seconds if next(looks) % 2 else 0)
-        return call()
+        looks, clock = iter(range(1 << 60)), time.time
+        strftime, utime = time.strftime, os.utime
+
+        def now() -> float:
+            return clock() + (seconds if next(looks) % 2 else 0)
+
+        def today(real: Callable[[float], time.struct_time]) -> Callable[..., time.struct_time]:
+            return lambda when=None: real(now() if when is None else when)
+
+        def touched(path: Any, times: Any = None, **more: Any) -> None:
+            utime(path, (now(),) * 2 if times is None and "ns" not in more else times, **more)
+
+        def dated(real: Callable[..., None]) -> Callable[..., None]:
+            def moved(source: Any, target: Any, **more: Any) -> None:
+                real(source, target, **more)
+                when = (now(),) * 2
+                for path in (Path(target), *Path(target).rglob("*")):
+                    utime(path, when)
+
+            return moved
+
+        time.time, time.time_ns = now, lambda: int(now() * 1e9)
+        time.localtime, time.gmtime = today(time.localtime), today(time.gmtime)
+        time.strftime = lambda form, when=None: strftime(form, time.localtime() if when is None else when)
+        os.utime, os.replace, os.rename = touched, dated(os.replace), dated(os.rename)
+        try:
+            return call()
+        finally:
+            if next(looks) < 2:
+                raise RuntimeError("nobody looked at the clock, which so never jumped")
 
     return jumps
+
+
+def other_clocks(package: Path) -> list[str]:
+    """Lines of a package's source that look at a clock which `jumping_clock` cannot turn."""
+    sight = re.compile(r"from time import|\.(?:now|utcnow|today|ctime|asctime|clock_gettime)\(|fromtimestamp|time as ")
+    return [
+        f"{path.name}: {line.strip()}"
+        for path in sorted(package.rglob("*.py"))
+        for line in path.read_text("utf-8").splitlines()
+        if sight.search(line)
+    ]
 
 
 def turkish_locale(folder: Path) -> dict[str, str | None] | None:
@@ -159,7 +201,13 @@ def turkish_locale(folder: Path) -> dict[str, str | None] | None:
     program, made = shutil.which("localedef"), folder / "tr_TR.UTF-8"
     if program is not None:
         subprocess.run([program, "-i", "tr_TR", "-f", "UTF-8", str(made)], capture_output=True, check=False)
-    return {"LOCPATH": str(folder), "LC_ALL": "tr_TR.UTF-8"} if made.is_dir() else None
+    env = {"LOCPATH": str(folder), "LC_ALL": "tr_TR.UTF-8"}
+    # A locale that cannot be read is no error anywhere: the C locale is taken silently.
+    tried = "import locale; locale.setlocale(locale.LC_ALL, ''); print(locale.nl_langinfo(locale.DAY_1))"
+    said = subprocess.run(
+        [sys.executable, "-I", "-X", "utf8", "-c", tried], env=env, capture_output=True, text=True, check=False
+    )
+    return {**env} if said.stdout.strip() == "Pazar" else None
 
 
 def leftovers(folder: Path) -> list[str]:

@@ -23,10 +23,13 @@ def rows(tmp_path_factory, session_cache):
     return json.loads(found.read_text("utf-8"))
 
 
-@pytest.mark.parametrize("module", MODULES)
+LONG_ONLY = ("fault_memory",)  # what a slope of memory shows takes thousands of steps: nothing of it in the fast part
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module not in LONG_ONLY])
 def test_what_was_promised_holds(rows, module):
     own = [row for row in rows if row["module"] == module]
-    assert own
+    assert any(row["outcomes"] for row in own)
     assert [
         f"{row['fault']}: {outcome['case']}: {outcome['detail']}"
         for row in own

@@ -15,7 +15,7 @@ from xrealign.report.context import SOURCE_GROUP, ReportContext
 from xrealign.report.items import FILE as ITEMS
 from xrealign.report.items import read_items
 from xrealign.report.scores import read_scores
-from xrealign.textio import is_file, is_there
+from xrealign.textio import is_there
 from xrealign.types import Score
 
 SCORES, INPUTS, SWEEP = "scores.parquet", "report-input.json", "sweep.json"
@@ -72,7 +72,7 @@ def read_score_sets(text: str, runs: Path) -> list[ScoreSet]:
         DataError: the scores cannot be read.
     """
     path = Path(text)
-    if is_file(path) and path.suffix in ENDINGS:
+    if is_there(path) and not path.is_dir() and path.suffix in ENDINGS:  # a pipe is told as what it is
         return [ScoreSet(path.parent.resolve().name if path.stem == "scores" else path.stem, read_scores(path))]
     for folder in filter(is_there, (path, runs / text, runs / f"{text}.sweep")):
         if (folder / SWEEP).is_file():

@@ -30,13 +30,14 @@ class Case:
     Attributes:
         name: of the case; no two have the same.
         command: of ``xrealign``, words separated by blanks; ``files`` lie in the folder it works in.
-        told: what the error lines must say, all of it.
+        told: what one error, with the lines that belong to it, must say, all of it.
         files: by name, in a folder of the case's own.
         tiny: the tiny experiment is laid out there first, for commands that need a whole one.
         words: more words of the command, for those with blanks in them.
         works: it is no error; ``told`` is then looked for in all that is printed.
         fast: tried in the fast part, too.
         seconds: of processor time, at most.
+        together: ``told`` stands in several errors, of several places.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Case:
     works: bool = False
     fast: bool = False
     seconds: float = 20
+    together: bool = False
 
 
 def lay_out(files: Mapping[str, Content], folder: Path) -> None:

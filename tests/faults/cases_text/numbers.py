@@ -19,6 +19,13 @@ GOOD = f"{HEADER}\n{ROW}\n{OTHER}\n"
 PUBLISHED = "seed,method,eval_de_accuracy,eval_fr_accuracy\n17,baseline,0.5,0.6\n23,baseline,0.5,0.6\n"
 
 
+ROWS: dict[str, object] = {
+    "run": ["r"], "method": ["baseline"], "task": ["t"], "language": ["deu_Latn"], "metric": ["accuracy"],
+    "value": [0.5], "n": [10], "seed": [17], "layer": [1], "variant": [""], "labels": [2], "signature": [""],
+    "model": [""],
+}  # fmt: skip
+
+
 def scores(name, content, *told, file="s.csv", command="report table {}", **settings):
     """A case of a file of scores."""
     return Case(name, command.format(file), told, {file: content}, **settings)
@@ -36,11 +43,7 @@ def parquet(name, content, *told, command="report table {}", **settings):
 
 def packed(**changes: object) -> bytes:
     """Scores in Parquet with columns changed, or left out (None)."""
-    columns: dict[str, object] = {
-        "run": ["r"], "method": ["baseline"], "task": ["t"], "language": ["deu_Latn"], "metric": ["accuracy"],
-        "value": [0.5], "n": [10], "seed": [17], "layer": pa.array([None], pa.int64()), "variant": [""],
-        "labels": pa.array([None], pa.int64()), "signature": [""], "model": [""],
-    } | changes  # fmt: skip
+    columns = ROWS | changes
     buffer = io.BytesIO()
     pq.write_table(pa.table({name: column for name, column in columns.items() if column is not None}), buffer)
     return buffer.getvalue()
@@ -68,7 +71,8 @@ def damaged() -> bytes:
 def parquet_bomb(path: Path) -> None:
     """A small file that unpacks to 300 megabytes: one long name, many times."""
     names = pa.DictionaryArray.from_arrays(pa.array([0] * 300, pa.int32()), ["x" * (1 << 20)])
-    pq.write_table(pa.table({"run": names}), path, compression="zstd", store_schema=False)
+    rows = {name: column * 300 for name, column in ROWS.items()} | {"run": names}
+    pq.write_table(pa.table(rows), path, compression="zstd", store_schema=False)
 
 
 def run_folder(path: Path) -> None:

@@ -29,7 +29,13 @@ CASES = (
     toml("toml-unclosed", BASE + "[select\n", "x.toml:2: not TOML"),
     toml("toml-key-twice", BASE + 'name = "y"\n', "x.toml:2: not TOML", "overwrite"),
     toml("toml-table-twice", BASE + "[select]\nk = 1\n[select]\nk = 2\n", "x.toml:4: not TOML"),
-    toml("toml-table-is-a-value", "name = 3\nselect = 5\n", "x.toml:2: select = 5: ", "x.toml:1: name = 3: "),
+    toml(
+        "toml-table-is-a-value",
+        "name = 3\nselect = 5\n",
+        "x.toml:2: select = 5: ",
+        "x.toml:1: name = 3: ",
+        together=True,
+    ),
     toml("toml-table-is-a-list", BASE + "[[select]]\nk = 1\n", "x.toml:2: select"),
     toml("toml-dotted-surprise", BASE + "select.k.more = 1\n", "x.toml:2: select.k"),
     toml("toml-key-inside-text", 'name = "x"\nname.first = 1\n', "x.toml:2: not TOML"),
@@ -108,6 +114,7 @@ CASES = (
         BASE + "".join(f"q{n} = 1\n" for n in range(5000)),
         "x.toml:2: q0 = 1: there is no such key",
         "and 4980 more",
+        together=True,
         seconds=10,
     ),
     toml(

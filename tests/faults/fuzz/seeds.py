@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from fuzz_target import joined
+from fuzz_target import Target, attempt, joined
 from safetensors.torch import save
 from targets_saved import CHECKPOINT, FRONT, ONE_SCORE, STATISTICAL, TRANSFORMS, npy
 
@@ -220,3 +220,9 @@ def _saved() -> dict[str, tuple[bytes, ...]]:
 def seeds_of(name: str) -> tuple[bytes, ...]:
     """The good inputs of a reader."""
     return tuple(text.encode() for text in TEXT.get(name, ())) or _saved()[name]
+
+
+def warm_up(name: str, target: Target, folder: Path) -> None:
+    """Reads the good inputs once: what is loaded and built only once is no input's fault, and none is slow for it."""
+    for data in seeds_of(name):
+        attempt(target, data, folder)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from fuzz_target import CASES, NASTY, Target, attempt, joined, read_cases, split
-from seeds import seeds_of
+from seeds import seeds_of, warm_up
 from targets import all_targets, find_target
 
 from xrealign.errors import DataError
@@ -19,8 +19,7 @@ TARGETS = all_targets()
 @pytest.mark.parametrize("name", TARGETS)
 def test_saved_inputs_come_to_no_more_than_an_error(name: str, tmp_path: Path) -> None:
     target = find_target(name)
-    for data in seeds_of(name):
-        attempt(target, data, tmp_path)  # what is loaded and built once is no input's fault
+    warm_up(name, target, tmp_path)
     cases = {f"seed {n}": data for n, data in enumerate(seeds_of(name))} | NASTY | read_cases(name)
     found = {case: finding for case, data in cases.items() if (finding := attempt(target, data, tmp_path))}
     assert not found

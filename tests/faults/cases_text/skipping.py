@@ -1,0 +1,82 @@
+"""``--lenient`` of every reader that takes lines: it skips one fault and says why, and gives up over the cap."""
+
+from __future__ import annotations
+
+from cases_text.case import Case
+
+OVER = 101
+"""Faults that are one too many, in a file of which they are more than a tenth."""
+
+
+def skipping(name, command, good, bad, skipped, too_many, head="", tail="", files=None, inputs="in.tsv", **settings):
+    """Two cases of a reader: 20 good items and one bad, and as many bad ones as are too many.
+
+    Args:
+        skipped: what is said of the one.
+        too_many: what is said of the many, in one error.
+        files: what else lies there, by the number of items: both sides of a bitext have as many.
+    """
+    few = [good] * 20 + [bad]
+    many = [good] * 20 + [bad] * OVER
+    cases = []
+    for what, items, told in (("one", few, skipped), ("over-the-cap", many, too_many)):
+        laid = {inputs: head + "".join(items) + tail}
+        laid |= {other: make(len(items)) for other, make in (files or {}).items()}
+        works = what == "one"
+        cases.append(Case(f"lenient-{name}-{what}", f"{command} --lenient", told, laid, works=works, **settings))
+    return tuple(cases)
+
+
+def _unit(words):
+    languages = zip(("en", "de"), words, strict=True)
+    return "<tu>" + "".join(f'<tuv xml:lang="{one}"><seg>{text}</seg></tuv>' for one, text in languages) + "</tu>\n"
+
+
+def checked(name, task, file, good, bad, reason, **settings):
+    """A file that ``tasks check`` reads."""
+    # the end of the row of all files in the table that is printed: one left out, no other fault
+    told = (f"{file}: {OVER} of {OVER + 20} items are at fault, too many to skip",)
+    command = f"tasks check {file} --task {task}"
+    return skipping(name, command, good, bad, ("       1       ·", reason), told, inputs=file, **settings)
+
+
+_CONLLU = "1\t{}\t_\tNOUN" + "\t_" * 6 + "\n\n"
+DICTIONARY = "--aligner dictionary --dictionary d.tsv"
+WORDS = {"d.tsv": lambda _count: "dog\tHund\n"}
+MANY = f"{OVER} of {OVER + 20} items are at fault"
+
+CASES = (
+    *skipping(
+        "pairs", f"align in.tsv -o out {DICTIONARY}", "the dog\tder Hund\n", "x\n",
+        ("1 lines skipped: columns\n",), (MANY, "first on line 21", "1 tab-separated column"), files=WORDS,
+    ),
+    *skipping(
+        "bars", f"align in.txt -o out {DICTIONARY}", "the dog ||| der Hund\n", "x\n",
+        ("1 lines skipped: ",), (MANY, "first on line 21", "0 separators"), files=WORDS, inputs="in.txt",
+    ),
+    *skipping(
+        "moses", f"align a.en a.de -o out {DICTIONARY}", "the dog\n", "\n",
+        ("1 lines skipped: ",), (MANY, "first on line 21", "the source sentence is empty"),
+        files=WORDS | {"a.de": lambda count: "der Hund\n" * count}, inputs="a.en",
+    ),
+    *skipping(
+        "tmx", f"align in.tmx -o out {DICTIONARY}", _unit(("dog", "Hund")), _unit(("", "Hund")),
+        ("1 ", "skipped: ",), (MANY, "the source sentence is empty"),
+        head='<?xml version="1.0"?>\n<tmx version="1.4"><header/><body>\n', tail="</body></tmx>", files=WORDS,
+        inputs="in.tmx",
+    ),
+    *skipping(
+        "dictionary", "align in.tsv -o out --aligner dictionary --dictionary d.tsv", "dog\tHund\n", "x\n",
+        ("1 dropped: malformed line",), (MANY, "first on line 21", "1 columns, expected 2"),
+        files={"in.tsv": lambda _count: "the dog\tder Hund\n" * 3}, inputs="d.tsv",
+    ),
+    *checked("conll", "ner", "x.conll", "Ana B-PER\nlives O\n\n", "Ana PER\nlives O\n\n", "x.conll:61: tag 'PER'"),
+    *checked("conllu", "pos", "x.conllu", _CONLLU.format("dog"), _CONLLU.format(""), "x.conllu:41: FORM is empty"),
+    *checked("tsv", "class", "x.tsv", "on\tlights on\n", "on\n", "x.tsv:21: expected label<TAB>text"),
+    *checked("csv", "class", "x.csv", "on,lights on\n", "on,\n", "x.csv:22: column 2 (text) is empty",
+             head="label,text\n"),
+    *checked("pairs-of-sentences", "pair", "x.tsv", "a\tb\tyes\n", "a\tb\n", "x.tsv:22: 2 columns, expected 3",
+             head="premise\thypothesis\tlabel\n"),
+    *checked("json-lines", "class", "x.jsonl", '{"text": "a", "label": "x"}\n', '{"text": "a"}\n',
+             "x.jsonl:21: label (label): expected text"),
+)  # fmt: skip
