@@ -250,8 +250,8 @@ def packaged(scratch: Path, fast: bool) -> Iterator[Outcome]:
         return found.name, found.ids, {language.tag: dict(texts) for language, texts in found.texts.items()}
 
     def typology() -> object:
-        features._snapshot.cache_clear()
-        found = features._snapshot("grambank")
+        features.snapshot.cache_clear()
+        found = features.snapshot("grambank")
         return {key: (value.dtype.str, value.shape, value.tobytes()) for key, value in found.items()}
 
     def placed(name: str) -> Path:
@@ -287,7 +287,7 @@ def packaged(scratch: Path, fast: bool) -> Iterator[Outcome]:
     finally:
         embedded.DATA = features.DATA = original
         embedded._manifest.cache_clear()
-        features._snapshot.cache_clear()
+        features.snapshot.cache_clear()
 
 
 def converted(scratch: Path, fast: bool) -> Iterator[Outcome]:

@@ -25,7 +25,7 @@ from xrealign.select.distances import (
     great_circle,
     is_negative_type,
 )
-from xrealign.select.features import FEATURES, _snapshot, coordinates, features, lineages
+from xrealign.select.features import FEATURES, coordinates, features, lineages, snapshot
 from xrealign.select.matrices import (
     cosine_distances,
     fertility_distances,
@@ -264,7 +264,7 @@ def test_distances_from_english_of_the_data_pack() -> None:
 @pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_LZMA])
 def test_a_damaged_snapshot_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packing: int) -> None:
     monkeypatch.setattr(features_module, "DATA", tmp_path)
-    _snapshot.cache_clear()
+    snapshot.cache_clear()
     path = tmp_path / "typology_x.npz"
     with zipfile.ZipFile(path, "w", packing) as archive:
         archive.writestr("a.npy", b"no array")
@@ -272,4 +272,4 @@ def test_a_damaged_snapshot_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     data[35:45] = bytes(10)
     path.write_bytes(data)
     with pytest.raises(ArtifactError, match=r"typology_x\.npz is damaged \(.+\); install xrealign again"):
-        _snapshot("x")
+        snapshot("x")

@@ -62,7 +62,12 @@ class FeatureTable:
 
 
 @lru_cache(maxsize=8)
-def _snapshot(name: str) -> dict[str, Any]:
+def snapshot(name: str) -> dict[str, Any]:
+    """The arrays of ``typology_<name>.npz``, compared with their checksums.
+
+    Raises:
+        ArtifactError: the file is damaged.
+    """
     path = DATA / f"typology_{name}.npz"
     try:
         return read_npz(path)
@@ -72,7 +77,7 @@ def _snapshot(name: str) -> dict[str, Any]:
 
 @lru_cache(maxsize=32)
 def _strings(name: str, key: str) -> tuple[str, ...]:
-    return tuple(_snapshot(name)[key].tobytes().decode("utf-8").split("\n"))
+    return tuple(snapshot(name)[key].tobytes().decode("utf-8").split("\n"))
 
 
 @lru_cache(maxsize=8)
@@ -97,7 +102,7 @@ def _first_rows(languages: Sequence[Language], name: str, key: str) -> NDArray[n
 
 
 def _uriel_knn(languages: Sequence[Language]) -> FeatureTable:
-    data, names = _snapshot("uriel"), _strings("uriel", "feats")
+    data, names = snapshot("uriel"), _strings("uriel", "feats")
     rows = _first_rows(languages, "uriel", "langs")
     values = np.unpackbits(data["knn"][np.maximum(rows, 0)], axis=1, count=len(names)).astype(np.float32)
     values[rows < 0] = np.nan
@@ -110,7 +115,7 @@ def _uriel_knn(languages: Sequence[Language]) -> FeatureTable:
 
 
 def _uriel_observed(languages: Sequence[Language]) -> FeatureTable:
-    data, names = _snapshot("uriel"), _strings("uriel", "feats")
+    data, names = snapshot("uriel"), _strings("uriel", "feats")
     known = np.unpackbits(data["known"], count=len(_strings("uriel", "langs"))).astype(bool)
     position = np.cumsum(known) - 1
     levels = np.append(data["levels"], np.full(256 - len(data["levels"]), np.nan, dtype=np.float32))
@@ -124,7 +129,7 @@ def _uriel_observed(languages: Sequence[Language]) -> FeatureTable:
 
 
 def _uriel_family(languages: Sequence[Language]) -> FeatureTable:
-    data = _snapshot("uriel")
+    data = snapshot("uriel")
     rows = _first_rows(languages, "uriel", "langs")
     indptr, indices = data["family_indptr"].astype(np.int64), data["family_indices"]
     chosen = [indices[indptr[row] : indptr[row + 1]] if row >= 0 else indices[:0] for row in rows.tolist()]
@@ -138,7 +143,7 @@ def _uriel_family(languages: Sequence[Language]) -> FeatureTable:
 
 def _by_glottocode(languages: Sequence[Language], name: str, key: str, source: str, fill: bool = True) -> FeatureTable:
     """A table of one-byte values; gaps are filled from the language's other codes unless ``fill`` is false."""
-    data, names = _snapshot(name), _strings(name, "feats")
+    data, names = snapshot(name), _strings(name, "feats")
     levels = np.full(256, np.nan, dtype=np.float32)
     levels[:2] = (0, 1)
     values = np.full((len(languages), len(names)), np.nan, dtype=np.float32)
@@ -152,7 +157,7 @@ def _by_glottocode(languages: Sequence[Language], name: str, key: str, source: s
 
 
 def _urielplus_imputed(languages: Sequence[Language]) -> FeatureTable:
-    data, names = _snapshot("urielplus"), _strings("urielplus", "feats")
+    data, names = snapshot("urielplus"), _strings("urielplus", "feats")
     rows = _first_rows(languages, "urielplus", "glottocodes")
     values = np.unpackbits(data["imputed"][np.maximum(rows, 0)], axis=1, count=len(names)).astype(np.float32)
     values[rows < 0] = np.nan
@@ -179,13 +184,13 @@ def _script_features(languages: Sequence[Language]) -> FeatureTable:
 
 def uriel_points() -> NDArray[np.float64]:
     """(299, 2) latitudes and longitudes of the points URIEL measures geography from, in degrees."""
-    points: NDArray[np.float64] = _snapshot("uriel")["points"].astype(np.float64)
+    points: NDArray[np.float64] = snapshot("uriel")["points"].astype(np.float64)
     return points
 
 
 def coordinates(languages: Sequence[Language]) -> NDArray[np.float64]:
     """(N, 2) latitude and longitude in degrees (Glottolog through URIEL+); NaN where there are none."""
-    data = _snapshot("places")
+    data = snapshot("places")
     places = np.full((len(languages), 2), np.nan)
     for index, language in enumerate(languages):
         for row in rows_of(language, "places", "glottocodes"):
