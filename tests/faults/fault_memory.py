@@ -22,7 +22,7 @@ LEAKING = 1000  # steps of the training that shows what the bound notices
 STEP_BOUND = 100.0  # bytes a step; a loss kept by mistake costs more, see `steps`
 ROWS = (2500, 5000, 10_000)
 ROW_BOUND = 3_000.0  # bytes a row, page and statistics together
-PAIRS, LINE_BOUND = 40_000, 20.0  # bytes a line: less than a list of them would cost
+PAIRS, LINE_BOUND = 30_000, 20.0  # bytes a line: less than a list of them would cost
 PAGE_BOUND = 8 << 20  # bytes of a page that a browser opens without waiting
 
 
