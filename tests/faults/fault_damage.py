@@ -15,7 +15,7 @@ import tiny
 from fault_kills import MORE, leftovers, results, undisturbed
 from harness import Ended, Fault, Outcome, cli, fork, last_line, start
 
-RESULTS, CHECKPOINTS, WORK = 120, 60, 6
+RESULTS, CHECKPOINTS, WORK = 120, 60, 4
 
 
 def harm(path: Path, draw: random.Random) -> str:

@@ -203,8 +203,8 @@ TESTS = (
 )
 FOLDERS = (
     data_set("cut-table", cut_arrow, "set: cannot be read as a data set:"),
-    data_set("broken-state", broken_state, "set: cannot be read as a data set:"),
-    data_set("odd-state", odd_state, "set: cannot be read as a data set:"),
+    data_set("broken-state", broken_state, "state.json: cannot be read as a data set:"),
+    data_set("odd-state", odd_state, "state.json: cannot be read as a data set:"),
     data_set("odd-features", odd_features, "set: cannot be read as a data set:"),
     data_set("with-code", with_code, "set: cannot be read as a data set:"),
     data_set("no-parquet", no_parquet, "set: cannot be read as a data set:"),
