@@ -379,6 +379,8 @@ class ReportTable(_Table):
     """Experiment trackers that get a copy of the finished run; each is an extra of its own name."""
     resources: str | None = None
     """Table of resource classes, to average by class: language, tab, 0 to 5 (Joshi et al. 2020)."""
+    figures: list[Literal["png", "svg", "pdf"]] = ["png", "svg", "pdf"]
+    """Forms in which the page's figures are saved; `[]` saves none, which spares a sweep about a second a cell."""
 
 
 class Config(_Table):

@@ -37,7 +37,7 @@ def write_run_report(plan: Plan, folder: Path) -> str:
     scores, items = gather_scores(plan)
     groups = language_groups(plan)
     context = report_context(plan)
-    write_report(scores, groups, context, folder, items)
+    write_report(scores, groups, context, folder, items, plan.config.report.figures)
     kept = {"groups": groups, "context": context}
     write_atomic(folder / INPUTS, json.dumps(kept, ensure_ascii=False, indent=1))
     write_items(items, folder / FILE)

@@ -173,6 +173,13 @@ def test_the_folder_holds_the_whole_report(page: Path, run: Sample) -> None:
     assert run.context["command"] in text
 
 
+@pytest.mark.parametrize("forms", [["svg"], []])
+def test_figures_in_the_forms_that_are_wanted(run: Sample, tmp_path: Path, forms: list[str]) -> None:
+    write_report(run.scores, run.groups, run.context, tmp_path, run.items, forms)
+    assert (tmp_path / "report.html").is_file()
+    assert {path.suffix for path in tmp_path.glob("figures/*")} == {f".{form}" for form in forms}
+
+
 def test_writing_again_gives_the_same_bytes(page: Path, run: Sample, tmp_path: Path) -> None:
     write_report(run.scores, run.groups, run.context, tmp_path, run.items)
     for path in page.parent.rglob("*.*"):

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from xrealign.report.context import METHODS, Groups, ReportContext, check_context
+from xrealign.report.figure_style import FORMATS
 from xrealign.report.figures import run_figures
 from xrealign.report.format import code_block, counted, markdown
 from xrealign.report.html import html_page
@@ -23,12 +24,18 @@ from xrealign.writing import write_atomic
 
 
 def write_report(
-    scores: Sequence[Score], groups: Groups, context: ReportContext, folder: str | Path, items: Items | None = None
+    scores: Sequence[Score],
+    groups: Groups,
+    context: ReportContext,
+    folder: str | Path,
+    items: Items | None = None,
+    figures: Sequence[str] = FORMATS,
 ) -> Path:
     """Writes ``scores.parquet``, ``scores.csv``, ``report.html``, ``report.md`` and ``figures/`` (PNG, SVG, PDF).
 
     ``items`` maps (method, language) to correct-or-not per test sentence, in one order for all methods; without it
-    there are no intervals and nothing is claimed. Returns the path of the page.
+    there are no intervals and nothing is claimed. ``figures`` are the forms they are saved in; with none, nothing is
+    drawn. Returns the path of the page.
 
     Raises:
         DataError: scores or items that cannot be compared, or an unknown key in ``context``.
@@ -39,7 +46,8 @@ def write_report(
     write_scores(scores, folder / "scores.parquet")
     write_scores(scores, folder / "scores.csv")
     write_atomic(folder / "report.md", markdown_report(summary, measures, context, warnings, others))
-    run_figures(summary, measures, context, folder / "figures")
+    if figures:
+        run_figures(summary, measures, context, folder / "figures", figures)
     write_atomic(folder / "report.html", page)
     return folder / "report.html"
 
