@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from xrealign.config import load_config
@@ -112,6 +114,20 @@ def test_one_value_excluded_by_label_or_by_value(read):
 )  # fmt: skip
 def test_mistakes_in_the_grid_have_a_place(problems, text, told):
     assert problems(text) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (".".join("a" * 500) + " = 1", r"grid\.toml: lists or tables are nested too deep; expected at most 20"),
+        (".".join("a" * 5000) + " = 1", r"grid\.toml: lists or tables are nested too deep; expected at most 20"),
+        (f"seed = [1, 0x{'f' * 4000}]", r"grid\.toml: a number has too many digits; expected one below 9223"),
+        (f"seed = [{2**63}]", r"grid\.toml: a number has too many digits; expected one below 9223"),
+    ],
+)
+def test_a_grid_that_nothing_could_copy_or_print_is_refused(problems, text, told):
+    (line,) = problems(f"[sweep]\n{text}\n")
+    assert re.match(rf".*{told}", line)
 
 
 def test_mistakes_of_all_cells_are_told_once_each_with_the_cells(problems):

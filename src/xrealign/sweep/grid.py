@@ -19,6 +19,7 @@ from xrealign.errors import ConfigError, did_you_mean
 SEED = "seed"
 TAKEN = ("cell", "state", "subset", "error", "task", "metric", "group", "languages", "seeds")  # columns of the tables
 MOST = 10_000  # cells
+DEEPEST = 20  # lists and tables in each other; no setting has more than a few
 LONGEST = 64  # letters in a run's name
 
 
@@ -74,6 +75,7 @@ def read_sweep(path: str | Path, overrides: Sequence[str] = ()) -> Sweep:
     path = Path(path)
     raw, text = read_toml(path)
     places, problems = apply_overrides(raw, overrides)
+    _check_sizes(path, raw)
     table = raw.pop("sweep", None)
     if not isinstance(table, dict) or not table:
         raise ConfigError(f'{path}: there is no [sweep]; expected at least one axis, such as "seed" = [17, 23, 42]')
@@ -93,6 +95,23 @@ def read_sweep(path: str | Path, overrides: Sequence[str] = ()) -> Sweep:
     if problems:
         raise ConfigError(problems)
     return _cells(path, raw, text, places, axes, combinations)
+
+
+def _check_sizes(path: Path, raw: Mapping[str, Any]) -> None:
+    """What copying cells and printing their values could break on, and no setting is.
+
+    Raises:
+        ConfigError: tables in tables beyond `DEEPEST`, or a number that 64 bits do not hold.
+    """
+    level: list[Any] = [raw]
+    for _ in range(DEEPEST):
+        if any(type(value) is int and value.bit_length() > 63 for value in level):
+            raise ConfigError(f"{path}: a number has too many digits; expected one below {2**63}")
+        tables = (value.values() for value in level if isinstance(value, dict))
+        lists = (value for value in level if isinstance(value, list))
+        level = list(itertools.chain.from_iterable([*tables, *lists]))
+    if level:
+        raise ConfigError(f"{path}: lists or tables are nested too deep; expected at most {DEEPEST} in each other")
 
 
 def _named_axes(table: Mapping[str, Any], at: Any, problems: list[str]) -> dict[str, list[Choice]]:
