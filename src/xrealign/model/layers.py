@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ _ATTENTIONS = ("attention", "attn", "self_attn", "self_attention")
 # DeBERTa-v2: the norm of its relative positions and the convolution beside its first block feed the lower blocks.
 _BELOW_THE_BLOCKS = ("encoder.LayerNorm.", "encoder.conv.")
 _PLAIN_MASKS = ("bert", "camembert", "distilbert", "modernbert", "roberta", "xlm-roberta", "xlm-roberta-xl")
+_BLOCKS: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()  # the name of a model's list of blocks
 _OUTPUTS: dict[type[nn.Module], int] = {}  # parts of the tuple that a kind of block returns, 0 where it is a tensor
 
 
@@ -30,16 +32,25 @@ def find_blocks(model: nn.Module) -> list[nn.Module]:
     Raises:
         ConfigError: the model has no such list, or several.
     """
+    place = _BLOCKS.get(model)  # looking through all modules takes longer than many a step's kernels
+    if place is None:
+        place = _BLOCKS[model] = _place_of_blocks(model)
+    blocks = model.get_submodule(place)
+    assert isinstance(blocks, nn.ModuleList)
+    return list(blocks)
+
+
+def _place_of_blocks(model: nn.Module) -> str:
     config = model.config
     count = getattr(config, "num_hidden_layers", None) or getattr(config, "n_layers", None)
-    lists = [m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == count]
-    blocks = [m for m in lists if all(any(True for _ in block.parameters()) for block in m)]
-    if len(blocks) != 1:
+    lists = {name: m for name, m in model.named_modules() if isinstance(m, nn.ModuleList) and len(m) == count}
+    places: list[str] = [name for name, m in lists.items() if all(any(True for _ in block.parameters()) for block in m)]
+    if len(places) != 1:
         raise ConfigError(
-            f"{type(model).__name__} has {len(blocks)} lists of {count} blocks, expected 1: "
+            f"{type(model).__name__} has {len(places)} lists of {count} blocks, expected 1: "
             "this kind of encoder is not supported yet"
         )
-    return list(blocks[0])
+    return places[0]
 
 
 def resolve_layer(layer: int, blocks: int) -> int:

@@ -7,6 +7,7 @@ strategies see the same data in the same order.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 
 import numpy as np
@@ -26,4 +27,13 @@ def numpy_generator(seed: int, *names: str | int) -> np.random.Generator:
 
 def seed_torch(seed: int, *names: str | int) -> None:
     """Seeds torch on every device, for the dropout of one step or the first values of one module."""
-    torch.manual_seed(seed_for(seed, *names))
+    number = seed_for(seed, *names)
+    if _accelerated():
+        torch.manual_seed(number)
+    else:  # the same numbers; torch.manual_seed would format a stack trace for each kind of device that is not there
+        torch.default_generator.manual_seed(number)
+
+
+@functools.cache
+def _accelerated() -> bool:
+    return torch.accelerator.is_available()
