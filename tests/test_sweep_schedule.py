@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xrealign.store import Stage, build, is_done
+from xrealign.sweep import local
 from xrealign.sweep.local import THREAD_SETTINGS, LocalPool, cores, threads_of
 from xrealign.sweep.schedule import make_missing
 from xrealign.sweep.stages import Graph, Node, remaining_seconds, stage_id
@@ -171,7 +172,8 @@ def test_a_worker_that_dies_says_why_and_is_replaced(pool):
     assert "killed (signal 9); most often there was not enough memory" in json.loads(answer.result(timeout=60))["error"]
 
 
-def test_closing_ends_what_is_under_way(pool):
+def test_closing_ends_what_is_under_way(pool, monkeypatch):
+    monkeypatch.setattr(local, "PATIENCE", 0.5)  # with a worker that cannot even end
     answer = pool.submit("{}")
     worker = worker_of(pool)
     stop(worker)
