@@ -261,7 +261,8 @@ def _reports(texts: tuple[str, ...], scratch: Path, fast: bool) -> Iterable[Outc
         return
     for number, text in enumerate(texts[:1] if fast else texts):
         bad, count = [], 0
-        for name, _made, found in _outputs(text, scratch / f"{number:02d}", figures=number == 0):
+        figures = number == 0 and texts in (HTML, TERMINAL)
+        for name, _made, found in _outputs(text, scratch / f"{number:02d}", figures):
             count += 1
             bad += [f"{name}: {found[:3]}"] if found else []
         yield Outcome(f"{text!r:.50} in {count} outputs", not bad, "; ".join(bad[:4]))

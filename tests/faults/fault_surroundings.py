@@ -187,7 +187,7 @@ def same_bits(scratch: Path, fast: bool) -> Iterator[Outcome]:
     """A whole run in another locale, zone, time, folder and with other rights: the same bits."""
     if fast:
         return
-    data = finished(scratch.parent / "finished")
+    data = finished(scratch.parent / "finished-with-figures", tiny.FIGURES)
     expected = _results(data)
     work = _copy(data, scratch / "başka bir klasör İı")
     turkish = turkish_locale(scratch)

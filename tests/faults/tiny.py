@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import tiny_encoders
@@ -44,7 +45,10 @@ learning_rate = 1e-3
 keep = "best"
 [measure]
 max_concepts = 5
+[report]
+figures = {figures}
 """
+FIGURES = ("png", "svg", "pdf")
 
 
 @functools.cache
@@ -58,11 +62,12 @@ def encoder(folder: Path, architecture: str = "bert") -> Path:
     return tiny_encoders.write_tiny_encoder(folder, architecture, tiny_encoders.tiny_tokenizer(_lines()))
 
 
-def config(folder: Path, more: str = "", steps: int = 12) -> Path:
+def config(folder: Path, more: str = "", steps: int = 12, figures: Sequence[str] = ()) -> Path:
     """Lays out an experiment, ``tiny.toml`` and all that it reads, in ``folder``; ``more`` is added to the file.
 
-    ``xrealign run tiny.toml`` goes through every stage; which half of the Declaration's first twenty segments a
-    sentence is from is the task.
+    ``xrealign run tiny.toml`` goes through every stage and saves the report's figures in the forms of ``figures``
+    (drawing all three takes a third of the time); which half of the Declaration's first twenty segments a sentence is
+    from is the task.
     """
     encoder(folder / "encoder")
     lines = _lines()
@@ -74,7 +79,7 @@ def config(folder: Path, more: str = "", steps: int = 12) -> Path:
         rows = rows[::2] if name == "train" else rows[1:8:3] if name == "dev" else rows[1::2]
         (folder / f"{name}.tsv").write_text("\n".join(rows) + "\n", "utf-8")
     path = folder / "tiny.toml"
-    path.write_text(CONFIG.format(steps=steps) + more, "utf-8")
+    path.write_text(CONFIG.format(steps=steps, figures=list(figures)) + more, "utf-8")
     return path
 
 

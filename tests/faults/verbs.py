@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,20 +64,20 @@ def arguments(verb: Verb, data: Path, out: Path | str) -> list[str]:
 
 
 @functools.cache
-def finished(folder: Path) -> Path:
+def finished(folder: Path, figures: Sequence[str] = ()) -> Path:
     """A folder with a finished experiment in ``runs/tiny`` and the inputs of `VERBS`; made once.
 
     Raises:
         RuntimeError: the experiment did not come through.
     """
     if not (folder / "runs" / "tiny" / "run.json").is_file():  # another module of this process may have made it
-        _make(folder)
+        _make(folder, figures)
     return folder
 
 
-def _make(folder: Path) -> None:
+def _make(folder: Path, figures: Sequence[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    tiny.config(folder)
+    tiny.config(folder, figures=figures)
     rows = (folder / "eng-swh.tsv").read_text("utf-8").splitlines()
     (folder / "words.tsv").write_text("\n".join(rows[:8]) + "\n", "utf-8")
     (folder / "gold.tsv").write_text("".join(f"{row}\t0-0 1-1\n" for row in rows[:8]), "utf-8")
