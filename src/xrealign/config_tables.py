@@ -380,7 +380,7 @@ class ReportTable(_Table):
     resources: str | None = None
     """Table of resource classes, to average by class: language, tab, 0 to 5 (Joshi et al. 2020)."""
     figures: list[Literal["png", "svg", "pdf"]] = ["png", "svg", "pdf"]
-    """Forms in which the page's figures are saved; `[]` saves none, which spares a sweep about a second a cell."""
+    """Forms in which the page's figures are saved; `[]` saves none, and the report is there a second or two sooner."""
 
 
 class Config(_Table):
