@@ -42,7 +42,8 @@ class Faults:
         """``file:line: message`` for each fault told, and how many there are beside."""
         told = [str(DataError(message, self.path, line)) for line, message in self.told]
         rest = self.count - len(told)
-        return [*told, *([f"{self.path}: and {rest} more faults"] if rest else [])]
+        more = "fault" if rest == 1 else "faults"
+        return [*told, *([f"{self.path}: and {rest} more {more}"] if rest else [])]
 
     def too_many(self, kept: int) -> str | None:
         """Why leniency ends here, or None: with ``kept`` good examples too many are left out."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from cases_text.case import Case
 
 OVER = 101
@@ -12,6 +14,7 @@ def skipping(name, command, good, bad, skipped, too_many, head="", tail="", file
     """Two cases of a reader: 20 good items and one bad, and as many bad ones as are too many.
 
     Args:
+        good, bad: an item; for ``#`` stands its number.
         skipped: what is said of the one.
         too_many: what is said of the many, in one error.
         files: what else lies there, by the number of items: both sides of a bitext have as many.
@@ -20,7 +23,7 @@ def skipping(name, command, good, bad, skipped, too_many, head="", tail="", file
     many = [good] * 20 + [bad] * OVER
     cases = []
     for what, items, told in (("one", few, skipped), ("over-the-cap", many, too_many)):
-        laid = {inputs: head + "".join(items) + tail}
+        laid = {inputs: head + "".join(item.replace("#", str(number)) for number, item in enumerate(items)) + tail}
         laid |= {other: make(len(items)) for other, make in (files or {}).items()}
         works = what == "one"
         cases.append(Case(f"lenient-{name}-{what}", f"{command} --lenient", told, laid, works=works, **settings))
@@ -38,6 +41,17 @@ def checked(name, task, file, good, bad, reason, **settings):
     told = (f"{file}: {OVER} of {OVER + 20} items are at fault, too many to skip",)
     command = f"tasks check {file} --task {task}"
     return skipping(name, command, good, bad, ("       1       ·", reason), told, inputs=file, **settings)
+
+
+def _paragraph(start):
+    """A paragraph of SQuAD with a question, the answer to which begins at 2."""
+    answers = [{"text": "b", "answer_start": start}]
+    return json.dumps({"context": "a b", "qas": [{"id": "#", "question": "what?", "answers": answers}]}) + ",\n"
+
+
+def _numbered(count):
+    """So many sentence pairs, all different."""
+    return "".join(f"word{number}\tWort{number}\n" for number in range(count))
 
 
 _CONLLU = "1\t{}\t_\tNOUN" + "\t_" * 6 + "\n\n"
@@ -77,6 +91,14 @@ CASES = (
              head="label,text\n"),
     *checked("pairs-of-sentences", "pair", "x.tsv", "a\tb\tyes\n", "a\tb\n", "x.tsv:22: 2 columns, expected 3",
              head="premise\thypothesis\tlabel\n"),
+    *skipping(
+        "measured-links", "measure --bitext in.tsv --langs eng-deu --links links --encoder encoder --layers 2 "
+        "--measures word-retrieval --resamples 100", "0-0\n", "0-\n",
+        ("1 faulty links",), (MANY, "first on line 21", "'0-' is not a link"),
+        files={"in.tsv": _numbered}, inputs="links", tiny=True,
+    ),
+    *checked("squad", "qa", "x.json", _paragraph(2), _paragraph(3), "answers[0].answer_start: at 3",
+             head='{"data": [{"paragraphs": [\n', tail='{"context": "none", "qas": []}]}]}\n'),
     *checked("json-lines", "class", "x.jsonl", '{"text": "a", "label": "x"}\n', '{"text": "a"}\n',
              "x.jsonl:21: label (label): expected text"),
 )  # fmt: skip
