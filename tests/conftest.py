@@ -18,6 +18,18 @@ settings.register_profile("steady", derandomize=True, deadline=None)
 settings.register_profile("explore", print_blob=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
+LONGEST_FILES = (
+    "faults/test_faults.py", "test_run.py", "test_sweep.py", "align/test_align_command.py", "train/test_torchrun.py",
+    "train/test_objectives.py", "report/test_report_html.py", "test_projecting.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(config, items):
+    """Files that take long come first: a process that got one at the end would work while the others are done."""
+    here = Path(__file__).parent
+    long = {here / name for name in LONGEST_FILES}
+    items.sort(key=lambda item: item.path not in long)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def session_cache(tmp_path_factory):

@@ -65,6 +65,8 @@ tests = {{ eng = "eng.conll", deu = "deu.conll" }}
 steps = 6
 batch_size = 4
 learning_rate = 1e-3
+[report]
+figures = []
 """
 
 

@@ -225,7 +225,7 @@ def test_broken_off_and_gone_on_gives_the_same_bytes(align, tmp_path, monkeypatc
 
 
 def test_killed_for_real(align, tmp_path, tiny_encoder_folder) -> None:
-    lines = [f"{src} {n}\t{tgt} {n}\n" for n in range(600) for src, tgt in TEXTS]
+    lines = [f"{src} {n}\t{tgt} {n}\n" for n in range(400) for src, tgt in TEXTS]
     path = write(tmp_path / "in.tsv", "".join(lines))
     command = [sys.executable, "-c", "from xrealign.cli import main; main()", "align", str(path), "-o",
                str(tmp_path / "out"), "--encoder", str(tiny_encoder_folder), "--layer", "2"]  # fmt: skip
