@@ -137,7 +137,7 @@ def tested(python: Path, wheel: Path, folder: Path, venv: Path, tests: list[str]
     if not tests:
         return f"Python {version_of(inside)}: {verbs} commands"
     left_out = [f"--ignore={name}" for name in NEEDS_SOURCES]
-    options = ["-m", "not slow", "-n", "auto", "--dist", "loadfile", *left_out]
+    options = ["-m", "not slow", "-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder", *left_out]
     run([inside, "-m", "pytest", *options, *tests], cwd=folder, env=env)
     return f"Python {version_of(inside)}: {verbs} commands; passed {', '.join(tests)} but {', '.join(NEEDS_SOURCES)}"
 
