@@ -337,6 +337,12 @@ def test_tables_that_dots_nest_too_deep(problems, key):
     assert problems(NAME, f"{key}=1") == told
 
 
+def test_of_a_key_without_end_the_beginning_is_told(problems):
+    (told,) = problems(f'{NAME}"{"k" * 50_000}" = 1')
+    assert told.startswith(f"c.toml:2: {'k' * 197}… = 1: there is no such key")
+    assert len(told) < 1000
+
+
 def test_of_thousands_of_mistakes_the_first_are_told_at_once(problems):
     unknown = ", ".join(f'"q{n}x"' for n in range(3000))
     told = problems(f'{NAME}[select]\nlanguages = ["deu", {unknown}]')

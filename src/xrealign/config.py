@@ -180,8 +180,9 @@ def _place(loc: Sequence[Any], path: Path, text: str, places: dict[str, str]) ->
             return places[".".join(names[:end])]
     line = line_of(names, text)
     if line is None:  # an override of a key inside it made the table
-        return next((item for name, item in places.items() if name.startswith(f"{key}.")), f"{path}: {key}")
-    return f"{path}:{line}: {key}"
+        inner = (item for name, item in places.items() if name.startswith(f"{key}."))
+        return next(inner, f"{path}: {_cut(key, 200)}")
+    return f"{path}:{line}: {_cut(key, 200)}"
 
 
 def line_of(names: Sequence[str], text: str) -> int | None:
@@ -247,8 +248,8 @@ def _shown(value: Any) -> str:
         return "a deep table"
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "…"
+def _cut(text: str, most: int = 60) -> str:
+    return text if len(text) <= most else text[: most - 3] + "…"
 
 
 def _known_keys(loc: Sequence[str]) -> list[str]:
