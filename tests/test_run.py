@@ -16,7 +16,7 @@ import pytest
 from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
-from xrealign.cli import app
+from xrealign.cli import app, main
 from xrealign.errors import ConfigError
 
 XREALIGN = [sys.executable, "-c", "from xrealign.cli import main; main()"]
@@ -242,7 +242,6 @@ def test_baseline_and_realigned_start_from_the_same_head_and_data(finished):
     [
         (["run", "none.toml"], "cannot be read"),
         (["run", "tiny.toml", "--set", "select.k=9"], "there are only 6 candidates"),
-        (["run", "tiny.toml", "--set", "encoder.name=nobody/nothing"], "hf download nobody/nothing"),
         (["run", "tiny.toml", "--set", "align.layer=7"], "layer 7 does not exist"),
         (["run", "tiny.toml", "--set", "realign.precision=bf16"], "bfloat16"),
         (["run", "tiny.toml", "--set", "select.criterion=maxsom"], "select.criterion"),
@@ -250,12 +249,23 @@ def test_baseline_and_realigned_start_from_the_same_head_and_data(finished):
         (["check", "tiny.toml", "--set", 'select.candidates=["deu","xqz"]'], "xqz"),
     ],
 )
-def test_mistakes_are_told_in_a_line_and_exit_with_2(config, arguments, told):
+def test_mistakes_are_told_in_a_line_and_exit_with_2(config, arguments, told, monkeypatch, capfd):
+    monkeypatch.chdir(config.parent)
+    monkeypatch.setattr(sys, "argv", ["xrealign", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capfd.readouterr()
+    assert (ended.value.code, out) == (2, "")
+    assert told in err
+    assert "Traceback" not in err
+
+
+def test_what_is_not_there_offline_is_told_with_the_command_that_gets_it(config):
+    arguments = ["run", "tiny.toml", "--set", "encoder.name=nobody/nothing"]
     done = xrealign(config.parent, *arguments, env={**os.environ, "HF_HUB_OFFLINE": "1"})
-    assert done.returncode == 2, done.stderr
-    assert told in done.stderr
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "hf download nobody/nothing" in done.stderr
     assert "Traceback" not in done.stderr
-    assert done.stdout == ""
 
 
 def test_help_is_there_at_once_and_teaches():

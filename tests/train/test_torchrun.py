@@ -100,6 +100,7 @@ def test_two_processes_make_the_encoder_that_one_makes(both):
     assert not [path for path in (both / "two" / ".work").iterdir() if path.is_dir()]
 
 
+@pytest.mark.slow
 def test_an_error_in_training_is_said_once(place):
     done = started(place, TWO, "realign", "shared.toml", "--set", "runs=bad", "--set", "realign.gather=false",
                    "--set", "realign.batch_size=5")  # fmt: skip
