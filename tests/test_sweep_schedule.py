@@ -157,7 +157,7 @@ def stop(worker: psutil.Process) -> None:
         time.sleep(0.01)
 
 
-def test_a_worker_that_dies_says_why_and_is_replaced(pool):
+def test_a_worker_that_dies_says_why_and_is_replaced(pool, monkeypatch):
     """A request without its keys is a fault nobody foresaw: a KeyError with its traceback; then one is killed."""
     crashed = json.loads(pool.submit("{}").result(timeout=120))
     assert crashed["error"] == "KeyError: 'config'"
@@ -167,7 +167,10 @@ def test_a_worker_that_dies_says_why_and_is_replaced(pool):
     worker = worker_of(pool)
     assert {worker.environ()[name] for name in THREAD_SETTINGS} == {str(cores())}
     stop(worker)
+    asked, pipe = threading.Event(), pool._processes[0].stdin
+    monkeypatch.setattr(pipe, "flush", lambda flush=pipe.flush: (flush(), asked.set()))
     answer = pool.submit("{}")
+    assert asked.wait(60)  # killed before, another worker would be asked
     os.kill(worker.pid, signal.SIGKILL)
     assert "killed (signal 9); most often there was not enough memory" in json.loads(answer.result(timeout=60))["error"]
 
