@@ -226,7 +226,7 @@ def test_a_failed_cell_does_not_stop_the_others(finished, write, tmp_path):
     assert "FAILED: labels that training" in done.stderr
     own = folder / "runs" / "grid.sweep"
     assert [path.name for path in (own / "errors").iterdir()] == ["bad-none-17.txt"]
-    assert "'second' (5 sentences, first at line 6)" in (own / "errors" / "bad-none-17.txt").read_text("utf-8")
+    assert "'second' (5 times, first at line 6)" in (own / "errors" / "bad-none-17.txt").read_text("utf-8")
     with (own / "cells.csv").open(encoding="utf-8") as file:
         states = {row["cell"]: (row["state"], row["error"][:6]) for row in csv.DictReader(file)}
     assert states == {"good-none-17": ("finished", ""), "bad-none-17": ("failed", "task: ")}
