@@ -38,11 +38,13 @@ demo: setup
 demo-full: setup
 	$(BIN)/xrealign run configs/demo-full.toml
 
+# A file of tests at a time for each processor, the longest first (tests/conftest.py).
+PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=15
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' -n auto --dist loadfile --no-loadscope-reorder --durations=15
+	OMP_NUM_THREADS=1 $(PYTEST) -m 'not slow'
 
 test-slow: setup
-	HYPOTHESIS_PROFILE=explore OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=15
+	HYPOTHESIS_PROFILE=explore OMP_NUM_THREADS=1 $(PYTEST)
 
 # Everything of docs/reliability.md tried out: signals, full disks, damaged and hostile files; under ten minutes.
 faults: setup

@@ -28,8 +28,9 @@ def check_settings(config: Config) -> None:
 
     blocks = encoder_shape(config).blocks
     problems = _select_problems(config) + _realign_problems(config, blocks) + project_problems(config)
-    problems += _length_problems(config)
-    problems += _prompt_problems(config) if config.finetune.adapter == "prompt" else []
+    positions = _positions(config)
+    problems += _length_problems(config, positions)
+    problems += _prompt_problems(config, positions) if config.finetune.adapter == "prompt" else []
     for key, layer in (
         ("align.layer", config.align.layer if config.align.aligner in EMBEDDING else 0),
         ("measure.layer", config.measure.layer),
@@ -110,9 +111,8 @@ def _positions(config: Config) -> int | None:
     return positions_in(resolve_encoder(config.encoder.name, config.encoder.revision))
 
 
-def _length_problems(config: Config) -> list[str]:
-    """The keys that ask for longer texts than the encoder reads, of those that the run looks at."""
-    most = _positions(config)
+def _length_problems(config: Config, most: int | None) -> list[str]:
+    """The keys that ask for longer texts than the ``most`` that the encoder reads, of those that the run looks at."""
     similar = config.corpus.filter is not None and config.corpus.filter.similarity is not None
     lengths = {"measure": config.measure.max_length}
     if config.finetune.adapter != "prompt":  # else it is told with the prompt's length
@@ -128,7 +128,7 @@ def _length_problems(config: Config) -> list[str]:
     ]
 
 
-def _prompt_problems(config: Config) -> list[str]:
+def _prompt_problems(config: Config, most: int | None) -> list[str]:
     """What of a configuration does not go with prompt tuning."""
     from xrealign.train.finetune import check_prompt
 
@@ -136,7 +136,6 @@ def _prompt_problems(config: Config) -> list[str]:
     problems = _problems("finetune.", check_prompt, table.freeze)
     if strategy not in ("none", "before"):
         problems.append(f"finetune.adapter = 'prompt' goes with strategy = 'none' or 'before', not {strategy!r}")
-    most = _positions(config)
     if most is not None and table.prompt.length + table.max_length > most:
         problems.append(
             f"finetune.prompt.length = {table.prompt.length}: with max_length = {table.max_length} that is more than "

@@ -31,6 +31,7 @@ from surroundings import (
 from verbs import finished
 
 import xrealign
+from xrealign.report.figure_style import FORMATS
 
 ALIGN = ("align", "words.tsv", "--aligner", "ibm1", "--symmetrization", "intersection", "-o")
 SELECT = ("select", "--candidates", "deu,fra,swh,tur", "-k", "2")
@@ -187,7 +188,7 @@ def same_bits(scratch: Path, fast: bool) -> Iterator[Outcome]:
     """A whole run in another locale, zone, time, folder and with other rights: the same bits."""
     if fast:
         return
-    data = finished(scratch.parent / "finished-with-figures", tiny.FIGURES)
+    data = finished(scratch.parent / "finished-with-figures", FORMATS)
     expected = _results(data)
     work = _copy(data, scratch / "başka bir klasör İı")
     turkish = turkish_locale(scratch)

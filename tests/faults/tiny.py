@@ -48,7 +48,6 @@ max_concepts = 5
 [report]
 figures = {figures}
 """
-FIGURES = ("png", "svg", "pdf")
 
 
 @functools.cache

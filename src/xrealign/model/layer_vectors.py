@@ -95,7 +95,8 @@ def _check_finite(found: dict[int, Array], texts: Sequence[str], what: str) -> N
         ArtifactError: some are not.
     """
     for vectors in found.values():
-        check_vectors([bool(np.isfinite(vector).all()) for vector in vectors], texts, what)
+        finite = np.asarray(np.isfinite(vectors).all(axis=1))
+        check_vectors(finite.tolist(), texts, what)
 
 
 def _weights(mask: Tensor, pooling: str) -> Tensor:

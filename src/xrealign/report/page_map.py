@@ -13,7 +13,7 @@ from xrealign.language import Language
 from xrealign.report.format import counted, interval, points
 from xrealign.report.page_heat import Gap, search_text
 from xrealign.report.page_shade import Shading, shading_for
-from xrealign.select.features import coordinates, snapshot
+from xrealign.select.features import coastline, coordinates
 
 # The Bering Strait, where the map is cut, so that no land but Antarctica lies on both edges.
 MIDDLE = 11.0
@@ -93,11 +93,8 @@ def _shares(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def coasts() -> list[NDArray[np.float64]]:
     """Rings of land as shares of the drawing, (N, 2) each; Antarctica is left out (Natural Earth 1:110m)."""
-    data = snapshot("coastline")
-    starts, points = data["starts"].astype(int), data["points"].astype(np.float64) / 100
     rings = []
-    for first, last in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
-        longitude, latitude = points[first:last, 0], points[first:last, 1]
+    for longitude, latitude in (ring.T for ring in coastline()):
         if latitude.min() < SOUTH - 3:
             continue
         longitude = np.unwrap(longitude, period=360)

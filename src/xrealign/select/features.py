@@ -188,6 +188,12 @@ def uriel_points() -> NDArray[np.float64]:
     return points
 
 
+def coastline() -> list[NDArray[np.float64]]:
+    """Rings of land, (N, 2) longitudes and latitudes in degrees each (Natural Earth 1:110m)."""
+    data = snapshot("coastline")
+    return np.split(data["points"].astype(np.float64) / 100, data["starts"].astype(int)[1:-1])
+
+
 def coordinates(languages: Sequence[Language]) -> NDArray[np.float64]:
     """(N, 2) latitude and longitude in degrees (Glottolog through URIEL+); NaN where there are none."""
     data = snapshot("places")

@@ -11,7 +11,7 @@ import numpy as np
 from xrealign.language import Language
 from xrealign.select.criteria import family_of
 from xrealign.select.distances import Matrix
-from xrealign.select.features import coordinates, snapshot
+from xrealign.select.features import coastline, coordinates
 from xrealign.select.selection import Selection
 from xrealign.select.task import Task
 from xrealign.writing import write_atomic
@@ -190,11 +190,9 @@ def _label(language: Language, task: Task) -> str:
 def plot_map(task: Task, selection: Selection, path: str | Path) -> Path:
     """Chosen, fixed, target and other candidate languages on a map of the world (Robinson-like, coarse coasts)."""
     figure, axes = _figure(10, 5.4)
-    data = snapshot("coastline")
-    starts, coast = data["starts"].astype(int), data["points"].astype(np.float64) / 100
-    for first, last in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
-        jumps = np.flatnonzero(np.abs(np.diff(coast[first:last, 0])) > 180) + 1  # across the date line
-        for piece in np.split(coast[first:last], jumps):
+    for ring in coastline():
+        jumps = np.flatnonzero(np.abs(np.diff(ring[:, 0])) > 180) + 1  # across the date line
+        for piece in np.split(ring, jumps):
             x, y = _project(piece[:, 1], piece[:, 0])
             axes.plot(x, y, color=LAND, linewidth=0.5, zorder=1)
     for longitude in range(-180, 181, 60):
